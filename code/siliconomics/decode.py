@@ -1,0 +1,245 @@
+"""What is the floor on latency, and what does a token cost? One decode step, one prefill, on the roofline."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import kernels
+from .catalog import Chip
+from .catalog import chip as find_chip
+from .catalog import model as find_model
+from .checks import BadValue, broadcast, choice, number, plain
+from .kernels import plain as formula
+from .transformer import Transformer
+from .units import dtype_bytes, fmt
+
+STACKS = ("roofline", "overlap")
+
+
+@dataclass(frozen=True)
+class Decode:
+    """One decode step. Numbers are floats, or arrays of the broadcast shape.
+
+    Attributes
+    ----------
+    seconds : time of a step, which is the time per output token of every sequence in the batch
+    tokens_per_second, tokens_per_second_per_user : output of the system, and of one sequence
+    mfu : 2 N B over time and peak; attention FLOPs are not in it, see `attention_flops`
+    mbu : weight bytes and KV bytes over time and bandwidth
+    bound : "memory" or "compute", whichever resource alone would take longer
+    memory_bytes : weights and caches held
+    fits : whether they fit in the chips' memory
+    usd_per_mtok : dollars for a million output tokens; nan without a price
+    attention_flops : FLOPs of the attention products of the whole batch, beside the step's 2 N B
+    """
+
+    seconds: float
+    tokens_per_second: float
+    tokens_per_second_per_user: float
+    mfu: float
+    mbu: float
+    bound: str
+    memory_bytes: float
+    fits: bool
+    usd_per_mtok: float
+    attention_flops: float
+    label: str = ""
+
+    def __str__(self) -> str:
+        if np.ndim(self.seconds):
+            return f"{self.label}: {np.size(self.seconds)} configurations"
+        price = "" if np.isnan(self.usd_per_mtok) else f", {fmt(self.usd_per_mtok, '$/Mtok')}"
+        return (f"{self.label}: {fmt(self.seconds, 's')} a token, {self.tokens_per_second:,.0f} tokens/s{price}, "
+                f"MFU {fmt(self.mfu, '%')}, MBU {fmt(self.mbu, '%')}, {self.bound}-bound, "
+                f"{fmt(self.memory_bytes, 'B')} {'fits' if self.fits else 'DOES NOT FIT'}")
+
+
+def _price(usd_per_chip_hour):
+    return np.nan if usd_per_chip_hour is None else number("usd_per_chip_hour", usd_per_chip_hour, zero=True)
+
+
+def _label(model: Transformer, chip: Chip, chips, weights, what: str) -> str:
+    count = f"{chips.flat[0]:g} x " if chips.size == 1 else ""
+    return f"{model.name} on {count}{chip.name}, {weights}, {what}"
+
+
+def _decode_rows(model: Transformer, chip: Chip, peak: float, weights: float, kv: float, overlap: bool, arrays) -> np.ndarray:
+    """Run the grid driver over broadcast arrays; `weights` and `kv` are bytes per value. Returns its 8 rows in their shape."""
+    out = np.empty((8, arrays[0].size))
+    experts = (model.experts, model.experts_active) if model.moe_layers else (1, 1)
+    kernels.decode_grid(
+        peak, chip.bandwidth, chip.memory_bytes, float(model.params), float(model.shared_params),
+        float(model.moe_layers * model.expert_params), float(experts[0]), float(experts[1]), float(model.compute_params),
+        weights, float(model.kv_layer_bytes(kv)), float(model.window), float(model.full_layers),
+        float(model.windowed_layers), overlap, *(np.ascontiguousarray(a, dtype=float).ravel() for a in arrays), out)
+    return out.reshape(8, *arrays[0].shape)
+
+
+def decode(model, chip, chips=1, batch=1, context=2048, weights="bf16", kv="bf16", stack: str = "roofline",
+           usd_per_chip_hour=None, compute: str | None = None) -> Decode:
+    """Time, utilisation and cost of one decode step.
+
+    Parameters
+    ----------
+    model : str or Transformer
+    chip : str or Chip
+    chips : float or array_like
+        Chips that share weights and caches evenly; communication costs nothing here.
+    batch : float or array_like
+        Sequences decoded together.
+    context : float or array_like
+        Tokens in each sequence's cache.
+    weights, kv : str or float
+        Storage dtypes (or bytes per value) of weights and cache.
+    stack : {"roofline", "overlap"}
+        "roofline": attention reads come on top, KV/BW + max(2NB/P, W/BW). "overlap": everything overlaps,
+        max(2NB/P, (W + KV)/BW), the only physical lower bound.
+    usd_per_chip_hour : float or array_like, optional
+        Without it dollars are nan.
+    compute : str, optional
+        Dtype of the arithmetic; by default that of `weights` if the chip has it, else its best 16-bit peak.
+
+    Returns
+    -------
+    Decode
+        Arrays of the broadcast shape, plain floats for all-scalar input. What does not fit has ``fits=False`` and
+        keeps its numbers.
+
+    Raises
+    ------
+    BadValue, UnknownName, MissingDtype
+
+    References
+    ----------
+    Austin et al. (2025), How to Scale Your Model, inference; Databricks (2023) for MBU.
+    """
+    model, chip = find_model(model), find_chip(chip)
+    overlap = choice("stack", stack, STACKS) == "overlap"
+    peak = chip.peak[chip.compute_dtype(weights, compute)]
+    arrays = broadcast(chips=number("chips", chips), batch=number("batch", batch),
+                       context=number("context", context, zero=True), usd_per_chip_hour=_price(usd_per_chip_hour))
+    rows = _decode_rows(model, chip, peak, dtype_bytes(weights, "weights"), dtype_bytes(kv, "kv"), overlap, arrays)
+    seconds, rate, used, moved, held, fits, usd, ratio = map(plain, rows)
+    what = f"batch {arrays[1].flat[0]:g}, context {arrays[2].flat[0]:,.0f}" if rows[0].size == 1 else "grid"
+    return Decode(
+        seconds, rate, plain(1.0 / rows[0]), used, moved, plain(np.where(rows[7] > 1.0, "compute", "memory")), held,
+        plain(rows[5] == 1.0), usd, plain(arrays[1] * model.attention_flops(arrays[2])),
+        _label(model, chip, arrays[0], weights, what))
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """Processing a prompt. `attention_seconds` stands beside `seconds`, not inside: the sum is the longer estimate."""
+
+    seconds: float
+    tokens_per_second: float
+    mfu: float
+    bound: str
+    memory_bytes: float
+    fits: bool
+    attention_seconds: float
+    label: str = ""
+
+    def __str__(self) -> str:
+        if np.ndim(self.seconds):
+            return f"{self.label}: {np.size(self.seconds)} configurations"
+        return (f"{self.label}: {fmt(self.seconds, 's')} + {fmt(self.attention_seconds, 's')} attention, "
+                f"{self.tokens_per_second:,.0f} tokens/s, MFU {fmt(self.mfu, '%')}, {self.bound}-bound")
+
+
+def prefill(model, chip, chips=1, prompt=2048, batch=1, weights="bf16", kv="bf16", stack: str = "roofline",
+            compute: str | None = None) -> Prefill:
+    """Time to process `batch` prompts of `prompt` tokens before the first output token.
+
+    Parameters
+    ----------
+    model, chip, chips, batch, weights, kv, stack, compute
+        As for `decode`.
+    prompt : float or array_like
+        Tokens in each prompt.
+
+    Returns
+    -------
+    Prefill
+        `seconds` counts the products with the weights (2N a token) against reading them and writing the cache; the
+        causal attention products stand in `attention_seconds`, since published prefill bounds leave them out.
+    """
+    model, chip = find_model(model), find_chip(chip)
+    bound_by = formula(kernels.decode_overlap if choice("stack", stack, STACKS) == "overlap" else kernels.decode_additive)
+    peak = chip.peak[chip.compute_dtype(weights, compute)]
+    chips, prompt, batch = broadcast(chips=number("chips", chips), prompt=number("prompt", prompt), batch=number("batch", batch))
+    width, tokens = dtype_bytes(weights, "weights"), number("batch x prompt", batch * prompt)
+    read = np.asarray(model.weight_bytes_read(tokens, width))
+    cache = batch * model.kv_bytes(prompt, dtype_bytes(kv, "kv"))
+    flops, held = 2.0 * model.compute_params * tokens, model.weight_bytes(width) + cache
+    seconds = bound_by(read, cache, flops, chips * peak, chips * chip.bandwidth)
+    attention = tokens * model.attention_flops(prompt, causal=True) / (chips * peak)
+    compute_bound = flops / peak > (read + cache) / chip.bandwidth
+    return Prefill(
+        plain(seconds), plain(tokens / seconds), plain(flops / seconds / (chips * peak)),
+        plain(np.where(compute_bound, "compute", "memory")), plain(held), plain(held <= chips * chip.memory_bytes),
+        plain(attention), _label(model, chip, chips, weights, f"{batch.flat[0]:g} x {prompt.flat[0]:,.0f} tokens"))
+
+
+def mbu(seconds_per_token, model, chip, chips=1, batch=1, context=0, weights="bf16", kv="bf16", embedding: bool = True):
+    """Model bandwidth utilisation: bytes that a step must read, over its time and the peak bandwidth.
+
+    Parameters
+    ----------
+    seconds_per_token : float or array_like
+        Measured time per output token of one sequence, which is the time of a step.
+    model, chip, chips, batch, context, weights, kv
+        As for `decode`.
+    embedding : bool
+        Count an untied input embedding table, of which a step looks up only `batch` rows. The definition counts
+        all parameters; careful implementations (gpt-fast) leave it out.
+
+    Returns
+    -------
+    float or ndarray
+        A fraction; above 1 means that an input is wrong, and is not clipped.
+
+    References
+    ----------
+    Databricks (2023), LLM inference performance engineering: best practices.
+    """
+    model, chip = find_model(model), find_chip(chip)
+    seconds, chips, batch, context = broadcast(
+        seconds_per_token=number("seconds_per_token", seconds_per_token), chips=number("chips", chips),
+        batch=number("batch", batch), context=number("context", context, zero=True))
+    read = model.weight_bytes_read(batch, dtype_bytes(weights, "weights"), embedding) + batch * model.kv_bytes(context, dtype_bytes(kv, "kv"))
+    return plain(formula(kernels.mbu)(read, seconds, chips, chip.bandwidth))
+
+
+def max_batch(model, chip, chips, context, weights="bf16", kv="bf16", reserve=0.0):
+    """Largest whole batch whose caches fit beside the weights; 0 when not even the weights fit.
+
+    Parameters
+    ----------
+    model, chip, chips, context, weights, kv
+        As for `decode`; `context` must be positive.
+    reserve : float or array_like
+        Bytes a chip kept free.
+
+    Returns
+    -------
+    int or ndarray
+        Sequences.
+    """
+    model, chip = find_model(model), find_chip(chip)
+    chips, context, reserve = broadcast(chips=number("chips", chips), context=number("context", context),
+                                        reserve=number("reserve", reserve, zero=True))
+    room = chips * (chip.memory_bytes - reserve)
+    cache = np.asarray(model.kv_bytes(context, dtype_bytes(kv, "kv")))
+    if not (cache > 0).all():
+        raise BadValue(f"model={model.name!r} keeps no cache: its batch has no limit")
+    fits = formula(kernels.batch_that_fits)(room, model.weight_bytes(dtype_bytes(weights, "weights")), cache)
+    return plain(number("chips: the batch that fits", fits, zero=True).clip(max=2**53).astype(int))
+
+
+def usd_per_mtok(usd_per_hour, tokens_per_second):
+    """Dollars for a million tokens from $/h of the whole system and its tokens/s."""
+    price, rate = broadcast(usd_per_hour=number("usd_per_hour", usd_per_hour, zero=True),
+                            tokens_per_second=number("tokens_per_second", tokens_per_second))
+    return plain(formula(kernels.usd_per_mtok)(price, rate))

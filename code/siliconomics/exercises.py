@@ -1,0 +1,133 @@
+"""Answer keys of the exercises, each a function of the core, and the check that a reader calls."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .catalog import model
+from .checks import known, scalar
+from .decode import decode, max_batch, mbu
+from .roofline import memory_floor
+from .units import dtype_bytes
+
+TOLERANCE = 0.01
+SLIPS = {  # factor between a wrong answer and the right one -> what usually causes it
+    2.0: "a factor of 2: sparse or dense peak, one direction or both, multiply and add?",
+    8.0: "a factor of 8: bits or bytes?",
+    4.0: "a factor of 4: the data type's width, or two factors of 2?",
+    1e3: "a factor of 1,000: check the prefix (ms or s, GB or TB)",
+    1e6: "a factor of 1,000,000: check the prefixes",
+    100.0: "a factor of 100: a fraction or a percentage?",
+    1.024**3: "7 %: GB (1e9) or GiB (2**30)?",
+    3600.0: "a factor of 3,600: seconds or hours?",
+}
+_registry = {}
+
+
+def key(id: str):
+    """Register the function that gives the answer of exercise `id`."""
+    def register(function):
+        _registry[id] = function
+        return function
+    return register
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """Whether an answer is right, and if not what kind of slip it looks like. It never tells the answer."""
+
+    right: bool
+    message: str
+
+    def __bool__(self) -> bool:
+        return self.right
+
+    def __repr__(self) -> str:
+        return self.message
+
+
+def _slip(ratio: float) -> str:
+    if ratio <= 0:
+        return "it must be positive"
+    for factor, hint in SLIPS.items():
+        if min(abs(ratio / factor - 1), abs(ratio * factor - 1)) <= TOLERANCE:
+            return f"off by {hint}"
+    return "too large" if ratio > 1 else "too small"
+
+
+def check(id: str, answer) -> Feedback:
+    """Compare an answer with the key, to 1 %.
+
+    Parameters
+    ----------
+    id : str
+        For example "07.3".
+    answer : float
+        One number, in the unit that the exercise asks for.
+
+    Returns
+    -------
+    Feedback
+        True in a condition if right; shows as one line.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such exercise.
+    BadValue
+        If the answer is not one finite number.
+    """
+    known("exercise", id, _registry)
+    negative = isinstance(answer, (int, float)) and answer < 0
+    ratio = -1.0 if negative else scalar("answer", answer, zero=True) / float(_registry[id]())
+    if abs(ratio - 1) <= TOLERANCE:
+        return Feedback(True, f"{id}: right")
+    return Feedback(False, f"{id}: not yet, {_slip(ratio)}")
+
+
+# --- chapter 07 -----------------------------------------------------------------------------------------------------
+
+@key("07.1")
+def floor_of_8b_on_a_4090_in_ms():
+    return 1e3 * memory_floor(model("Llama 3.1 8B").weight_bytes("bf16"), "RTX 4090")
+
+
+@key("07.2")
+def mbu_of_mistral_in_percent():
+    return 100 * mbu(1 / 40, "Mistral 7B v0.1", "A100 SXM 40GB", context=1000)
+
+
+@key("07.3")
+def cache_tokens_beside_70b_on_one_h100():
+    return max_batch("Llama 2 70B", "H100 SXM", 1, context=1, weights="int8")
+
+
+@key("07.4")
+def h100s_for_405b_at_30_tokens():
+    chips = np.arange(1, 65)
+    step = decode("Llama 3.1 405B", "H100 SXM", chips, context=0, weights="fp8")
+    return chips[step.fits & (0.6 * step.tokens_per_second >= 30)][0]
+
+
+@key("07.5")
+def bandwidth_for_30_ms_in_gb():
+    return 70e9 * dtype_bytes("int8") / 0.030 / 1e9
+
+
+@key("07.6")
+def mbu_of_mixtral_in_percent():
+    return 100 * mbu(1 / 227.82, "Mixtral 8x7B", "A100 SXM 80GB", chips=8)
+
+
+@key("07.7")
+def context_where_cache_equals_weights_of_7b():
+    shape = model("Llama 2 7B")
+    return shape.weight_bytes("bf16") / shape.kv_bytes(1, "bf16")
+
+
+@key("07.8")
+def batch_that_touches_half_of_deepseeks_experts():
+    shape = model("DeepSeek-V3")
+    batches = np.linspace(1, 100, 99_001)
+    return batches[np.searchsorted(shape.distinct_experts(batches), shape.experts / 2)]

@@ -1,0 +1,57 @@
+"""Published measurements, one row each, with their times in seconds."""
+from __future__ import annotations
+
+from .checks import BadValue
+from .decode import mbu
+from .tables import table
+
+SECONDS = {
+    "tokens_per_second_per_user": lambda row: 1.0 / row["value"],
+    "tokens_per_second": lambda row: row["batch"] / row["value"],
+    "seconds_per_token": lambda row: row["value"],
+}
+
+
+def measured(**where) -> list[dict]:
+    """Rows of measurements.csv that match every condition, each with `seconds` per decode step added.
+
+    Parameters
+    ----------
+    **where
+        Column = value, or a tuple of values of which one must match.
+
+    Returns
+    -------
+    list of dict
+        In the file's order.
+
+    Raises
+    ------
+    BadValue
+        If a column does not exist.
+    """
+    rows = table("measurements")
+    for column in where:
+        if column not in rows[0]:
+            raise BadValue(f"measurements have no column {column!r}; they have {', '.join(rows[0])}")
+    wanted = {c: v if isinstance(v, tuple) else (v,) for c, v in where.items()}
+    return [{**row, "seconds": SECONDS[row["quantity"]](row)} for row in rows if all(row[c] in v for c, v in wanted.items())]
+
+
+def measured_mbu(row: dict) -> tuple[float, float, float]:
+    """MBU of one decode row of `measured`, with the interval that its unknowns leave.
+
+    The source rarely says which bytes it counts. Low: the embedding look-up left out and only the prompt in the
+    cache. Central: all parameters and the mean context. High: all parameters and the whole context.
+
+    Returns
+    -------
+    tuple of float
+        (low, central, high), fractions.
+    """
+    def at(context: float, embedding: bool = True) -> float:
+        return mbu(row["seconds"], row["model"], row["chip"], row["chips"], row["batch"], context,
+                   row["weight_bytes"], row["kv"], embedding)
+
+    prompt, output = row["prompt"] or 0.0, row["output"] or 0.0
+    return at(min(prompt, row["context"]), embedding=False), at(row["context"]), at(max(prompt + output, row["context"]))

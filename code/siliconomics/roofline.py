@@ -1,0 +1,80 @@
+"""Which resource limits a kernel?"""
+from __future__ import annotations
+
+from . import kernels
+from .catalog import chip as find_chip
+from .checks import broadcast, number, plain
+from .kernels import plain as formula
+from .units import dtype_bytes
+
+
+def attainable(intensity, chip, dtype: str = "bf16", chips=1):
+    """FLOP/s that a kernel can reach on a chip: min(P, I BW).
+
+    Parameters
+    ----------
+    intensity : float or array_like
+        Arithmetic intensity in FLOP per byte of main memory.
+    chip : str or Chip
+    dtype : str
+        Which dense peak applies.
+    chips : float or array_like
+        Number of chips, perfectly parallel.
+
+    Returns
+    -------
+    float or ndarray
+        FLOP/s, in the broadcast shape.
+
+    Raises
+    ------
+    BadValue, UnknownName, MissingDtype
+
+    References
+    ----------
+    Williams, Waterman, Patterson (2009), Roofline.
+    """
+    chip = find_chip(chip)
+    intensity, chips = broadcast(intensity=number("intensity", intensity, zero=True), chips=number("chips", chips))
+    return plain(formula(kernels.attainable)(intensity, chips * chip.peak[dtype], chips * chip.bandwidth))
+
+
+def critical_batch(chip, weights: str = "bf16", compute: str | None = None) -> float:
+    """Batch at which a weight matrix turns from memory-bound to compute-bound: P/BW x b/2.
+
+    Parameters
+    ----------
+    chip : str or Chip
+    weights : str or float
+        Storage dtype of the weights, or bytes per weight.
+    compute : str, optional
+        Dtype of the arithmetic; by default that of `weights` if the chip has it, else its best 16-bit peak.
+
+    Returns
+    -------
+    float
+        Sequences. Source: How to Scale Your Model (2025), inference.
+    """
+    chip = find_chip(chip)
+    peak = chip.peak[chip.compute_dtype(weights, compute)]
+    return formula(kernels.critical_batch)(peak, chip.bandwidth, dtype_bytes(weights, "weights"))
+
+
+def memory_floor(bytes_read, chip, chips=1):
+    """Seconds that no step which reads `bytes_read` can beat: bytes / (n BW).
+
+    Parameters
+    ----------
+    bytes_read : float or array_like
+        Bytes of main memory read once, over all chips.
+    chip : str or Chip
+    chips : float or array_like
+
+    Returns
+    -------
+    float or ndarray
+        Seconds.
+    """
+    chip = find_chip(chip)
+    read, chips = broadcast(bytes_read=number("bytes_read", bytes_read, zero=True), chips=number("chips", chips))
+    return plain(formula(kernels.memory_floor)(read, chips, chip.bandwidth))

@@ -1,0 +1,103 @@
+"""Reads the data files and enforces `data/schema.json` on every row."""
+from __future__ import annotations
+
+import csv
+import datetime
+import json
+import re
+from functools import cache
+from importlib.resources import files
+
+CONFIDENCE = ("primary", "dataset", "press", "derived", "estimate", "rumoured", "unconfirmed")
+DATA = files("siliconomics") / "data"
+
+
+class BadData(ValueError):
+    """A data file breaks its schema; the message names file, row and column."""
+
+
+def _listed(text: str, item: str) -> bool:
+    return all(re.fullmatch(item, part) for part in text.split(";"))
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return len(text) == 10 and bool(datetime.date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+TYPES = {
+    "text": (str, lambda s: bool(s.strip())),
+    "int": (int, lambda s: re.fullmatch(r"\d+", s)),
+    "number": (float, lambda s: re.fullmatch(r"\d+(\.\d+)?([eE][+-]?\d+)?", s)),
+    "numbers": (lambda s: tuple(map(float, s.split(";"))), lambda s: _listed(s, r"-?\d+(\.\d+)?([eE][+-]?\d+)?")),
+    "bool": (lambda s: s == "true", lambda s: s in ("true", "false")),
+    "date": (str, _is_date),
+    "month": (str, lambda s: re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2]))?", s)),  # some releases are dated to the year only
+    "sources": (lambda s: tuple(s.split(";")), lambda s: _listed(s, r"[a-z][a-z0-9_]*")),
+    "confidence": (str, lambda s: s in CONFIDENCE),
+}
+
+
+def _value(text: str, kind: str, where: str):
+    base, optional = kind.rstrip("?"), kind.endswith("?")
+    if optional and text == "":
+        return None
+    convert, valid = TYPES[base]
+    if not valid(text):
+        raise BadData(f"{where}: {text!r} is not a {base}")
+    return convert(text)
+
+
+def _figure(row: dict, fields: dict, where: str):
+    """The value of a long-form row, a number or a text as its field demands."""
+    unit = next((u for u, names in fields.items() if row["field"] in names), None)
+    if unit is None:
+        raise BadData(f"{where}: field {row['field']!r} is not in schema.json")
+    if unit == "text":
+        return row["value"]
+    if row["unit"] != unit:
+        raise BadData(f"{where}: {row['field']} is in {row['unit']!r}, {unit!r} is needed")
+    value = _value(row["value"], "number", f"{where}, value")
+    if not (row["low"] or 0) <= value <= (row["high"] or value):
+        raise BadData(f"{where}: {row['field']} {value:g} lies outside its range {row['low']} to {row['high']}")
+    return value
+
+
+@cache
+def schema(name: str) -> dict:
+    """The rules of one table."""
+    return json.loads((DATA / "schema.json").read_text(encoding="utf8"))[name]
+
+
+def read(text: str, name: str) -> tuple[dict, ...]:
+    """Parse CSV `text` by the rules of table `name`.
+
+    Raises
+    ------
+    BadData
+        For a wrong header, a value of the wrong type, or a repeated key.
+    """
+    rules, seen, rows = schema(name), set(), []
+    reader = csv.DictReader(text.splitlines())
+    if reader.fieldnames != list(rules["columns"]):
+        raise BadData(f"{name}.csv: header {reader.fieldnames} differs from schema.json")
+    for line, raw in enumerate(reader, start=2):
+        if None in raw or None in raw.values():
+            raise BadData(f"{name}.csv line {line}: wrong number of columns")
+        row = {c: _value(raw[c], kind, f"{name}.csv line {line}, {c}") for c, kind in rules["columns"].items()}
+        key = tuple(row[k] for k in rules["key"])
+        if key in seen:
+            raise BadData(f"{name}.csv line {line}: {key} stands twice")
+        seen.add(key)
+        if "fields" in rules:
+            row["value"] = _figure(row, rules["fields"], f"{name}.csv line {line}")
+        rows.append(row)
+    return tuple(rows)
+
+
+@cache
+def table(name: str) -> tuple[dict, ...]:
+    """The rows of ``data/<name>.csv``, typed and checked, each a dict."""
+    return read((DATA / f"{name}.csv").read_text(encoding="utf8"), name)

@@ -1,0 +1,259 @@
+"""How many parameters, bytes and FLOPs does a token cost? The shape of a decoder-only transformer and its counts."""
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from . import kernels
+from .checks import BadValue, flag, number, plain, whole
+from .kernels import plain as formula
+from .units import dtype_bytes
+
+NO_WINDOW = np.inf
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """Shape of a decoder-only transformer. Sizes are whole numbers; zero means "has none".
+
+    Parameters
+    ----------
+    name : str
+    layers, d_model, heads, vocab : int
+    kv_heads : int
+        Key/value heads: equal to `heads` for MHA, 1 for MQA, between for GQA.
+    head_dim : int
+        Explicit, because it need not be ``d_model / heads``. For MLA: `nope_dim` + `rope_dim`.
+    d_ff : int
+        Width of the dense feed-forward blocks; 0 if every layer has experts.
+    gated : bool
+        Three feed-forward matrices (SwiGLU, GeGLU) instead of two.
+    tied : bool
+        Output layer shares the embedding table.
+    positions : int
+        Length of a learned position embedding.
+    kv_rank, q_rank, nope_dim, rope_dim, v_dim : int
+        Multi-head latent attention; `kv_rank` > 0 switches it on.
+    window, windowed_layers : int
+        How many layers attend to (and keep) at most `window` tokens.
+    recurrent_layers : int
+        Layers without a growing cache; their weights are counted as attention's.
+    experts, experts_active, experts_shared, expert_d_ff, moe_layers : int
+        Mixture of experts: routed experts a layer, how many of them a token uses, shared experts always used,
+        width of one expert, and how many of the layers have experts.
+
+    Raises
+    ------
+    BadValue
+        If a size is negative, fractional or contradicts another.
+    """
+
+    name: str
+    layers: int
+    d_model: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    d_ff: int
+    vocab: int
+    gated: bool = True
+    tied: bool = False
+    positions: int = 0
+    kv_rank: int = 0
+    q_rank: int = 0
+    nope_dim: int = 0
+    rope_dim: int = 0
+    v_dim: int = 0
+    window: int = 0
+    windowed_layers: int = 0
+    recurrent_layers: int = 0
+    experts: int = 0
+    experts_active: int = 0
+    experts_shared: int = 0
+    expert_d_ff: int = 0
+    moe_layers: int = 0
+
+    def __post_init__(self):
+        for field in fields(self):
+            if field.type == "int":
+                least = 1 if field.name in ("layers", "d_model", "heads", "kv_heads", "head_dim", "vocab") else 0
+                object.__setattr__(self, field.name, whole(field.name, getattr(self, field.name), least=least))
+            elif field.type == "bool":
+                flag(field.name, getattr(self, field.name))
+        rules = {
+            "heads must be a multiple of kv_heads": self.heads % self.kv_heads == 0,
+            "windowed_layers + recurrent_layers must not exceed layers": self.windowed_layers + self.recurrent_layers <= self.layers,
+            "window is needed for windowed_layers": self.window > 0 or not self.windowed_layers,
+            "moe_layers must not exceed layers": self.moe_layers <= self.layers,
+            "d_ff is needed for layers without experts": self.d_ff > 0 or self.moe_layers == self.layers,
+            "experts and moe_layers go together": bool(self.experts) == bool(self.moe_layers),
+            "experts_active must lie in 1..experts": not self.moe_layers or 1 <= self.experts_active <= self.experts,
+            "expert_d_ff is needed for moe_layers": self.expert_d_ff > 0 or not self.moe_layers,
+            "MLA needs nope_dim, rope_dim and v_dim": not self.kv_rank or min(self.nope_dim, self.rope_dim, self.v_dim) > 0,
+            "head_dim of MLA is nope_dim + rope_dim": not self.kv_rank or self.head_dim == self.nope_dim + self.rope_dim,
+        }
+        for rule, holds in rules.items():
+            if not holds:
+                raise BadValue(f"Transformer {self.name!r}: {rule}")
+
+    @classmethod
+    def from_config(cls, config: dict, name: str = "") -> "Transformer":
+        """Make a Transformer from a Hugging Face ``config.json`` (see `siliconomics.hf_config`)."""
+        from .hf_config import shape
+
+        return cls(**shape(config, name))
+
+    def replace(self, **changes) -> "Transformer":
+        """A copy with some sizes changed."""
+        return replace(self, **changes)
+
+    # --- parameters ---------------------------------------------------------------------------------------------
+
+    @property
+    def attention(self) -> str:
+        """"mha", "gqa", "mqa" or "mla"."""
+        if self.kv_rank:
+            return "mla"
+        return "mha" if self.kv_heads == self.heads else "mqa" if self.kv_heads == 1 else "gqa"
+
+    @property
+    def embedding_params(self) -> int:
+        """Token embedding table, output layer if untied, and learned positions."""
+        return self.d_model * (self.vocab * (1 if self.tied else 2) + self.positions)
+
+    @property
+    def attention_params(self) -> int:
+        """Weights of one layer's attention."""
+        if self.kv_rank:
+            return formula(kernels.latent_attention_params)(
+                self.d_model, self.heads, self.q_rank, self.kv_rank, self.nope_dim, self.rope_dim, self.v_dim)
+        return formula(kernels.attention_params)(self.d_model, self.heads, self.kv_heads, self.head_dim)
+
+    @property
+    def ffn_params(self) -> int:
+        """Weights of one dense feed-forward block."""
+        return formula(kernels.ffn_params)(self.d_model, self.d_ff, self.gated)
+
+    @property
+    def expert_params(self) -> int:
+        """Weights of one expert in one layer."""
+        return formula(kernels.ffn_params)(self.d_model, self.expert_d_ff, self.gated) if self.moe_layers else 0
+
+    @property
+    def shared_params(self) -> int:
+        """Everything but the routed experts: read at every step whatever the batch."""
+        layer = self.attention_params + 2 * self.d_model
+        moe = self.experts_shared * self.expert_params + self.experts * self.d_model  # the router scores every expert
+        dense = (self.layers - self.moe_layers) * self.ffn_params
+        return self.embedding_params + self.layers * layer + dense + self.moe_layers * moe + self.d_model
+
+    @property
+    def params(self) -> int:
+        """All parameters, counted from the shape; biases and rotary buffers left out."""
+        return self.shared_params + self.moe_layers * self.experts * self.expert_params
+
+    @property
+    def active_params(self) -> int:
+        """Parameters that one token uses: routed experts count only as far as the token visits them."""
+        return self.shared_params + self.moe_layers * self.experts_active * self.expert_params
+
+    @property
+    def compute_params(self) -> int:
+        """The N of 2N and 6N: active parameters without learned positions, which cost a look-up and no product."""
+        return self.active_params - self.positions * self.d_model
+
+    # --- bytes --------------------------------------------------------------------------------------------------
+
+    def weight_bytes(self, dtype: str = "bf16") -> float:
+        """Bytes that all parameters occupy in `dtype`."""
+        return self.params * dtype_bytes(dtype)
+
+    def weight_bytes_read(self, batch=1, dtype: str = "bf16", embedding: bool = True):
+        """Bytes of weights that one decode step reads.
+
+        Parameters
+        ----------
+        batch : float or array_like
+            Sequences decoded together. With experts, the expected number of distinct ones grows with it.
+        dtype : str or float
+            Storage type of the weights.
+        embedding : bool
+            Count the input embedding table too. A step only looks up `batch` rows of it, so an untied table may be
+            left out with False; a tied one is the output layer and is always read.
+
+        Returns
+        -------
+        float or ndarray
+            Bytes, in the shape of `batch`.
+        """
+        params = self.shared_params + self.moe_layers * self.expert_params * self.distinct_experts(batch)
+        looked_up = 0 if embedding or self.tied else self.vocab * self.d_model
+        return plain((params - looked_up) * dtype_bytes(dtype))
+
+    def distinct_experts(self, batch=1):
+        """Expected distinct routed experts of one layer that `batch` tokens touch; 0 for a dense model."""
+        batch = number("batch", batch)
+        if not self.moe_layers:
+            return plain(np.zeros_like(batch))
+        return plain(formula(kernels.distinct_experts)(self.experts, self.experts_active, batch))
+
+    def kv_layer_bytes(self, dtype: str = "bf16") -> float:
+        """Bytes that one layer caches for one token."""
+        width = dtype_bytes(dtype)
+        if self.kv_rank:
+            return formula(kernels.latent_layer_bytes)(self.kv_rank, self.rope_dim, width)
+        return formula(kernels.kv_layer_bytes)(self.kv_heads, self.head_dim, width)
+
+    @property
+    def full_layers(self) -> int:
+        """Layers whose cache grows with the whole context."""
+        return self.layers - self.windowed_layers - self.recurrent_layers
+
+    def kv_bytes_per_token(self, dtype: str = "bf16") -> float:
+        """Bytes that a token adds to the cache while no window is full."""
+        return (self.full_layers + self.windowed_layers) * self.kv_layer_bytes(dtype)
+
+    def kv_bytes(self, context, dtype: str = "bf16"):
+        """Bytes of cache that one sequence of `context` tokens holds, windows respected."""
+        context = number("context", context, zero=True)
+        tokens = formula(kernels.cached_tokens)(context, float(self.window), self.full_layers, self.windowed_layers)
+        return plain(tokens * self.kv_layer_bytes(dtype))
+
+    # --- FLOPs --------------------------------------------------------------------------------------------------
+
+    def attention_flops(self, context, causal: bool = False):
+        """Forward FLOPs a token of the attention products (scores and values) over all layers.
+
+        With `causal`, the mean over the positions of a sequence of length `context`; without, the cost of a token
+        that attends to `context` others (a decode step, or the full-attention convention of training).
+        """
+        context = number("context", context, zero=True)
+        span = formula(kernels.causal_span) if causal else np.minimum
+        tokens = self.full_layers * span(context, NO_WINDOW) + self.windowed_layers * span(context, float(self.window))
+        v_dim = self.v_dim if self.kv_rank else self.head_dim
+        return plain(formula(kernels.attention_flops)(self.heads, self.head_dim, v_dim, tokens))
+
+    def flops_per_token(self, context=0, training: bool = False, causal: bool = False):
+        """Model FLOPs a token: 2N + attention forward, three times that in training (6N + 12 L H Q T).
+
+        Parameters
+        ----------
+        context : float or array_like
+            Tokens attended to; 0 leaves attention out.
+        training : bool
+            Forward and backward instead of forward only.
+        causal : bool
+            Count only the attended half of the score matrix. PaLM and most published MFUs count all of it.
+
+        Returns
+        -------
+        float or ndarray
+            FLOP per token. Source: PaLM (Chowdhery et al. 2022), appendix B.
+        """
+        forward = 2.0 * self.compute_params + self.attention_flops(context, causal)
+        return plain(np.asarray(3.0 * forward if training else forward))
+
+    def __str__(self) -> str:
+        active = f", {self.active_params / 1e9:.4g} B active" if self.moe_layers else ""
+        return f"{self.name}: {self.params / 1e9:.4g} B parameters{active}, {self.layers} layers, {self.attention.upper()}"
