@@ -1,0 +1,27 @@
+# Needs git, make and Python 3.11 or newer. Every target is one call of `python -m booktools`, which also works without make.
+PYTHON ?= python3
+BIN    := .venv/bin/python
+RUN    := $(BIN) -m booktools
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book html serve test execute check lab lock prove-gates clean
+
+help:
+	@$(PYTHON) code/booktools help
+
+.venv/.ok: requirements.lock pyproject.toml
+	@$(PYTHON) code/booktools setup
+
+setup: .venv/.ok
+
+book html serve test check lab prove-gates: .venv/.ok
+	@$(RUN) $@
+
+execute: .venv/.ok
+	@$(RUN) execute $(CH)
+
+lock:
+	@$(PYTHON) code/booktools lock
+
+clean:
+	@$(PYTHON) code/booktools clean

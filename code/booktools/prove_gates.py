@@ -1,0 +1,276 @@
+"""Proof that the tests can fail: break a copy of the tree in one place per gate, run the gate, expect red.
+
+A gate is a function that patches a copied tree, registered with the tests that must turn red. A patch whose place is
+not found raises, so that a gate cannot rot unseen. The unpatched copy must be green first: red proves nothing otherwise.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", "_build", "__pycache__", ".pytest_cache", ".hypothesis", "*.egg-info", ".ipynb_checkpoints")
+TESTS_FAILED = 1  # pytest's exit status; errors of usage or collection have others
+
+UNITS = ("tests", "--ignore=tests/site", "--ignore=tests/notebooks")
+NBVAL = ("chapters", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120")
+CANONICAL = ("tests/notebooks/test_canonical.py",)
+SHAPE = ("tests/notebooks/test_shape.py",)
+FUNCTIONS = ("tests/notebooks/test_functions.py",)
+PROSE = ("tests/notebooks/test_prose_numbers.py",)
+
+
+def site(name: str) -> tuple[str, ...]:
+    return ("tests/site", "-k", name)
+
+
+class Tree:
+    """A copy of the repository that may be broken."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.chapter = sorted((root / "chapters").glob("*.ipynb"))[0]
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        file = self.root / path
+        content = file.read_text(encoding="utf-8")
+        if content.count(old) != 1:
+            raise LookupError(f"{path} holds {old!r} {content.count(old)} times, expected once: mend the patch")
+        file.write_text(content.replace(old, new), encoding="utf-8", newline="\n")
+
+    def append(self, path: str, text: str) -> None:
+        file = self.root / path
+        file.write_text(file.read_text(encoding="utf-8") + text, encoding="utf-8", newline="\n")
+
+    def edit(self, change: Callable[[list[dict]], None]) -> None:
+        """Let `change` alter the cells of the first chapter, then store them in the form they had."""
+        nb = json.loads(self.chapter.read_text(encoding="utf-8"))
+        before = json.dumps(nb)
+        change(nb["cells"])
+        if json.dumps(nb) == before:
+            raise LookupError(f"nothing changed in {self.chapter.name}: mend the patch")
+        self.chapter.write_text(json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+
+    def edit_chart(self, change: Callable[[dict], None]) -> None:
+        self.edit(lambda cells: change(next(charts(cells))))
+
+
+def charts(cells: list[dict]):
+    for output in (output for cell in cells for output in cell.get("outputs", [])):
+        yield from (value for mime, value in output.get("data", {}).items() if "vegalite" in mime)
+
+
+def code(cells: list[dict]) -> list[dict]:
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    name: str
+    tests: tuple[tuple[str, ...], ...]
+    says: str  # what the failure must say, so that red is red for the right reason
+    patch: Callable[[Tree], None]
+
+
+GATES: dict[str, Gate] = {}
+
+
+def gate(*tests: tuple[str, ...], says: str):
+    """Register a patch under its function's name; each of `tests` (pytest arguments) must turn red and say `says`."""
+    def register(patch):
+        name = patch.__name__.replace("_", "-")
+        GATES[name] = Gate(name, tests, says, patch)
+        return patch
+    return register
+
+
+# --- the core --------------------------------------------------------------------------------------------------------
+
+@gate(UNITS, NBVAL, says="FAILED")
+def formula_off_by_one_percent(tree):
+    """kernels.py: bytes / (n BW) x 1.01"""
+    tree.replace("code/siliconomics/kernels.py", "return bytes_read / (chips * bandwidth)", "return 1.01 * bytes_read / (chips * bandwidth)")
+
+
+@gate(FUNCTIONS, says="test_code_folder_does_not_hide")
+def code_made_a_package(tree):
+    """code/__init__.py added"""
+    (tree.root / "code" / "__init__.py").touch()
+
+
+# --- stored notebooks ------------------------------------------------------------------------------------------------
+
+@gate(CANONICAL, says="stored error E")
+def stored_error(tree):
+    """an error output in a cell"""
+    tree.edit(lambda cells: code(cells)[1]["outputs"].append({"output_type": "error", "ename": "E", "evalue": "", "traceback": []}))
+
+
+@gate(CANONICAL, says="stored stderr")
+def stored_stderr(tree):
+    """a warning on stderr in a cell"""
+    tree.edit(lambda cells: code(cells)[1]["outputs"].append({"output_type": "stream", "name": "stderr", "text": ["warning"]}))
+
+
+@gate(CANONICAL, says="has no stored output")
+def outputs_stripped(tree):
+    """all outputs removed, counts kept"""
+    tree.edit(lambda cells: [cell.update(outputs=[]) for cell in code(cells)])
+
+
+@gate(CANONICAL, says="not in canonical form")
+def metadata_of_an_editor(tree):
+    """execution time stamps in a cell's metadata"""
+    tree.edit(lambda cells: code(cells)[0]["metadata"].update(execution={"iopub.status.busy": "2026-01-01T00:00:00Z"}))
+
+
+@gate(NBVAL, says="12345")
+def stored_output_changed(tree):
+    """another number in a stored output"""
+    tree.edit(lambda cells: next(
+        out for cell in code(cells) for out in cell["outputs"] if out["output_type"] == "stream").update(text=["12345\n"]))
+
+
+@gate(FUNCTIONS, says="'twice'")
+def function_defined_twice(tree):
+    """the same function in two cells"""
+    tree.edit(lambda cells: [cell.update(source=["def twice(x):\n", "    return 2 * x"]) for cell in code(cells)[1:3]])
+
+
+@gate(PROSE, says="123.4 stands in no stored output")
+def wrong_number_in_prose(tree):
+    """a takeaway states 123.4 ms"""
+    tree.edit(lambda cells: takeaway(cells).update(source=[":::{admonition} Takeaway\n", "It takes 123.4 ms.\n", ":::"]))
+
+
+@gate(SHAPE, says="test_content_sections_end_in_a_takeaway")
+def missing_takeaway(tree):
+    """a takeaway box turned into plain text"""
+    tree.edit(lambda cells: takeaway(cells).update(source=["Nothing to take away."]))
+
+
+@gate(SHAPE, says="is not checked")
+def unchecked_solution(tree):
+    """a solution that does not call si.check"""
+    tree.edit(lambda cells: next(
+        cell for cell in code(cells) if "solution" in cell["metadata"].get("tags", [])).update(source=["answer = 1"]))
+
+
+def takeaway(cells: list[dict]) -> dict:
+    return next(cell for cell in cells if "{admonition} Takeaway" in "".join(cell["source"]))
+
+
+# --- the site --------------------------------------------------------------------------------------------------------
+
+RAW = "\n```{raw} html\n%s\n```\n"
+
+
+@gate(site("test_book_builds"), says="nowhere")
+def unresolved_reference(tree):
+    """a link to a page that does not exist"""
+    tree.append("book/index.md", "\nSee {doc}`nowhere`.\n")
+
+
+@gate(site("test_book_builds"), says="chart without description")
+def chart_without_alt_text(tree):
+    """the description of a stored chart removed"""
+    tree.edit_chart(lambda spec: spec.pop("description"))
+
+
+@gate(site("test_book_builds"), says="WARNING: chart")
+def broken_chart(tree):
+    """a chart with a mark that Vega-Lite does not know"""
+    tree.edit_chart(lambda spec: [part.update(mark="lines") for part in spec.get("layer", [spec])])
+
+
+@gate(site("test_page and not phone"), says="empty chart")
+def empty_chart(tree):
+    """a chart whose filter lets no row through"""
+    tree.edit_chart(lambda spec: [part.update(transform=[{"filter": "false"}]) for part in spec.get("layer", [spec])])
+
+
+@gate(site("script_server"), says="unpkg.com")
+def script_server_in_a_page(tree):
+    """a style sheet from a public script server"""
+    tree.append("book/index.md", RAW % '<link rel="preload" href="https://unpkg.com/x.css">')
+
+
+@gate(site("test_page and index and not phone"), says="https://example.org/")
+def request_to_elsewhere(tree):
+    """a page script that asks another host"""
+    tree.append("book/index.md", RAW % '<script>fetch("https://example.org/").catch(() => 0)</script>')
+
+
+@gate(site("test_page and index and not phone"), says="missing is not defined")
+def error_in_a_page_script(tree):
+    """a page script that fails"""
+    tree.append("book/index.md", RAW % "<script>missing()</script>")
+
+
+@gate(site("phone and index"), says="test_page_fits_a_phone")
+def page_wider_than_a_phone(tree):
+    """a box of 800 pixels"""
+    tree.append("book/index.md", RAW % '<div style="width: 800px">wide</div>')
+
+
+@gate(site("theme_switch"), says="a slider fell back")
+def sliders_forgotten(tree):
+    """book-vega.js no longer restores the sliders"""
+    tree.replace("book/_static/book-vega.js", "      restore();\n", "")
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+def pytest(root: Path, *arguments: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(root / "code"), "CI": "true"}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, encoding="utf-8", errors="replace")
+
+
+def _copy(root: Path, name: str, folder: str) -> Tree:
+    return Tree(Path(shutil.copytree(root, Path(folder) / name, ignore=NOT_COPIED, symlinks=True)))
+
+
+def _baseline(root: Path, folder: str, gates: list[Gate]) -> str:
+    """Run the tests of `gates` on an unpatched copy; return what failed, empty if nothing did."""
+    selections = {tests for one in gates for tests in one.tests}
+    files = sorted({tests[0] for tests in selections} - {"tests"} | ({"tests"} if UNITS in selections else set()))
+    result = pytest(_copy(root, "unpatched", folder).root, *files, "-n", "2", "--dist", "loadfile", *NBVAL[1:])
+    return "" if result.returncode == 0 else result.stdout[-3000:] + result.stderr[-1000:]
+
+
+def prove(root: Path, one: Gate, folder: str) -> bool:
+    """Patch a fresh copy and return whether every test selection of the gate fails on it, and says why."""
+    tree = _copy(root, one.name, folder)
+    one.patch(tree)
+    results = [pytest(tree.root, *tests) for tests in one.tests]
+    shutil.rmtree(tree.root, ignore_errors=True)
+    return all(result.returncode == TESTS_FAILED and one.says in result.stdout for result in results)
+
+
+def main(root: Path, names: tuple[str, ...] = ()) -> int:
+    start = time.perf_counter()
+    gates = [GATES[name] for name in names] if names else list(GATES.values())
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"{len(gates)} gates; first the unpatched tree ...", flush=True)
+        if failed := _baseline(root, folder, gates):
+            print(f"the unpatched tree is not green, so red would prove nothing\n{failed}")
+            return 1
+        open_gates = [one.name for one in gates if not _proved(root, one, folder)]
+    print(f"{len(gates) - len(open_gates)} of {len(gates)} gates close, {time.perf_counter() - start:.0f} s")
+    return int(bool(open_gates))
+
+
+def _proved(root: Path, one: Gate, folder: str) -> bool:
+    start = time.perf_counter()
+    red = prove(root, one, folder)
+    result = "red, as it should be" if red else "STAYED GREEN"
+    print(f"{one.name:28} | {one.patch.__doc__:52} | {result} ({time.perf_counter() - start:.0f} s)", flush=True)
+    return red

@@ -1,0 +1,219 @@
+"""What each command does. Only the standard library at import time: `setup` runs on a bare Python."""
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+OLDEST_PYTHON = (3, 11)
+QUIET = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PLATFORM_DIRS": "1"}  # two warnings of every kernel start
+
+
+def say(message: str) -> None:
+    print(message, flush=True)
+
+
+def call(*command: str | Path, cwd: Path) -> int:
+    return subprocess.run([str(part) for part in command], cwd=cwd, env={**os.environ, **QUIET}).returncode
+
+
+def venv_python(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def _stop_at_failure(code: int, what: str) -> None:
+    if code:
+        raise SystemExit(f"{what} failed (exit status {code})")
+
+
+# --- environments ----------------------------------------------------------------------------------------------------
+
+def _environment(folder: Path, lock: Path) -> Path:
+    """Create `folder` as a virtual environment holding exactly what `lock` pins, and return its Python."""
+    say(f"creating {folder.name} with Python {sys.version.split()[0]} ...")
+    try:
+        venv.create(folder, with_pip=True)
+    except subprocess.CalledProcessError as error:  # Debian keeps ensurepip in a package of its own
+        raise SystemExit("this Python cannot create environments; on Debian and Ubuntu: apt install python3-venv") from error
+    packages = sum(line[:1].isalnum() for line in lock.read_text(encoding="utf-8").splitlines())
+    say(f"installing {packages} pinned packages from {lock.name} (one to three minutes) ...")
+    pip = [venv_python(folder), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _stop_at_failure(call(*pip, "--require-hashes", "-r", lock, cwd=lock.parent), "pip")
+    return venv_python(folder)
+
+
+def setup(root: Path) -> int:
+    """Create .venv from requirements.lock."""
+    if sys.version_info < OLDEST_PYTHON:
+        raise SystemExit(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed, this is {sys.version.split()[0]}")
+    python = _environment(root / ".venv", root / "requirements.lock")
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    say("installing the book's own packages ...")
+    _stop_at_failure(call(*pip, "--no-deps", "--no-build-isolation", "-e", ".", cwd=root), "pip")
+    (root / ".venv" / ".ok").touch()
+    return 0
+
+
+def lab(root: Path, *arguments: str) -> int:
+    """Open the chapters in JupyterLab, which lives in its own .venv-lab."""
+    folder, stamp = root / ".venv-lab", root / ".venv-lab" / ".ok"
+    if not stamp.exists():  # apart from .venv: in one environment with JupyterLab, `import altair` takes 2 s longer
+        _environment(folder, root / "requirements-lab.lock")
+        stamp.touch()
+    _write_kernel(folder / "share" / "jupyter" / "kernels" / "python3", sys.executable)
+    return call(venv_python(folder), "-m", "jupyterlab", "--LabApp.default_url=/lab/tree/chapters", *arguments, cwd=root)
+
+
+def _write_kernel(folder: Path, python: str) -> None:
+    """Make the notebooks of JupyterLab run in the book's environment."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spec = {"argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "Python 3", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec, indent=1), encoding="utf-8")
+
+
+def lock(root: Path) -> int:
+    """Pin requirements*.txt with hashes for all platforms (needs uv)."""
+    for name in ("requirements", "requirements-lab"):
+        say(f"resolving {name}.txt ...")
+        _stop_at_failure(call(
+            "uv", "pip", "compile", f"{name}.txt", "--universal", "--python-version", "3.11", "--generate-hashes",
+            "--quiet", "--no-header", "-o", f"{name}.lock", cwd=root), "uv")
+    return 0
+
+
+# --- chapters --------------------------------------------------------------------------------------------------------
+
+def execute(root: Path, *numbers: str) -> int:
+    """Run chapters in a fresh kernel and store them in canonical form (all, or the given numbers)."""
+    from nbclient.exceptions import CellExecutionError
+
+    from . import notebooks
+
+    os.environ.update(QUIET)
+    bad = 0
+    for path in _chosen(root, numbers):
+        print(f"{path.stem} ...", end=" ", flush=True)
+        try:
+            say(f"{notebooks.execute(path):.1f} s")
+        except CellExecutionError as error:
+            bad += 1
+            say(f"failed, left as it was\n{error}")
+            continue
+        bad += _report(notebooks.problems(path))
+    return int(bad > 0)
+
+
+def check(root: Path, *numbers: str) -> int:
+    """List what is wrong with the stored chapters."""
+    from . import notebooks, prose
+
+    paths = _chosen(root, numbers)
+    bad = sum(_report(notebooks.problems(path) + prose.unsupported(notebooks.read(path))) for path in paths)
+    say(f"{len(paths)} chapters, {bad} with problems")
+    return int(bad > 0)
+
+
+def _chosen(root: Path, numbers: tuple[str, ...]) -> list[Path]:
+    from . import notebooks
+
+    return [path for number in (numbers or (None,)) for path in notebooks.chapters(root, number)]
+
+
+def _report(lines: list[str]) -> bool:
+    for line in lines:
+        say(f"  {line}")
+    return bool(lines)
+
+
+# --- the site --------------------------------------------------------------------------------------------------------
+
+def build_command(*options: str) -> list[str]:
+    run = "from jupyter_book.cli.main import main; main()"  # not the script in bin/, which may name another Python
+    return [sys.executable, "-c", run, "build", ".", "-W", "-n", "--keep-going", "-q", "--all", *options]
+
+
+def html(root: Path) -> int:
+    """Build the pages from the stored outputs; every warning is an error."""
+    say("building the book ...")
+    code = call(*build_command(), cwd=root)
+    say(f"{root / '_build' / 'html' / 'index.html'}" if code == 0 else "the build failed: see the warnings above")
+    return code
+
+
+def book(root: Path) -> int:
+    """Build the pages and, in a terminal, serve them on this machine."""
+    code = html(root)
+    return code or (serve(root) if sys.stdout.isatty() else 0)
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments) -> None:
+        pass
+
+
+def server(folder: Path, port: int = 0) -> http.server.ThreadingHTTPServer:
+    """Return a server of `folder` on the loopback interface; port 0 takes any free one."""
+    return http.server.ThreadingHTTPServer(("127.0.0.1", port), functools.partial(_Handler, directory=str(folder)))
+
+
+def serve(root: Path) -> int:
+    """Serve the built pages on this machine until Ctrl-C."""
+    try:
+        running = server(root / "_build" / "html", 8000)
+    except OSError:  # somebody else has the port
+        running = server(root / "_build" / "html")
+    say(f"http://127.0.0.1:{running.server_port}/  (Ctrl-C ends)")
+    try:
+        running.serve_forever()
+    except KeyboardInterrupt:
+        say("")
+    return 0
+
+
+# --- tests -----------------------------------------------------------------------------------------------------------
+
+def browser(root: Path) -> int:
+    """Find a Chromium for the site tests, or install one."""
+    from . import browser as chromium
+
+    path = chromium.ensure()
+    say(f"browser: {path}" if path else chromium.HINT)
+    return int(path is None and bool(os.environ.get("CI")))
+
+
+def test(root: Path, *arguments: str) -> int:
+    """Run all tests: units, chapters against their stored outputs, pages in a browser."""
+    if code := browser(root):
+        return code
+    workers = max(2, min(4, os.cpu_count() or 2))
+    return call(
+        sys.executable, "-m", "pytest", "tests", "chapters", "-p", "no:cacheprovider", "-n", str(workers), "--dist", "loadfile",
+        "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", *arguments, cwd=root)
+
+
+def prove_gates(root: Path, *names: str) -> int:
+    """Break a copy of the tree in one place per gate and see that a test turns red (all, or the named gates)."""
+    from . import prove_gates as gates
+
+    return gates.main(root, names)
+
+
+def clean(root: Path) -> int:
+    """Remove what was built, and both environments."""
+    for name in ("_build", ".pytest_cache", ".hypothesis", ".venv-lab", ".venv"):
+        shutil.rmtree(root / name, ignore_errors=True)
+    for cache in [*(root / "code").rglob("__pycache__"), *(root / "tests").rglob("__pycache__")]:
+        shutil.rmtree(cache, ignore_errors=True)
+    return 0
+
+
+COMMANDS = {
+    "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "lab": lab,
+    "browser": browser, "prove-gates": prove_gates, "lock": lock, "clean": clean,
+}

@@ -1,0 +1,244 @@
+"""The built book in a real browser: every page loads from this machine alone, without an error, and shows what it should."""
+import os
+import re
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+
+from booktools import browser as chromium
+from booktools import tasks
+
+ROOT = Path(__file__).resolve().parents[2]
+FOREIGN = re.compile(r"cdn\.jsdelivr|unpkg\.com|cdnjs|fonts\.googleapis|fonts\.gstatic|(?:use|kit|pro|ka-f)\.fontawesome\.com")
+COMMENT = re.compile(r"/\*.*?\*/|<!--.*?-->", re.DOTALL)
+PHONE = {"width": 360, "height": 740}
+DESKTOP = {"width": 1280, "height": 900}
+WAIT = 20_000  # milliseconds
+DRAWN = """() => [...document.querySelectorAll('.vl-chart')].every(f => f.dataset.theme === document.documentElement.dataset.theme)"""
+TYPESET = """() => document.querySelectorAll('.math').length === 0 || document.querySelectorAll('mjx-container').length > 0"""
+
+
+def pages() -> list[str]:
+    """Every page that _toc.yml names, in its order."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    parts = toc.get("parts", [toc])
+    return [toc["root"]] + [entry["file"] for part in parts for entry in part["chapters"]]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    """Build the book from the stored outputs as `make html` does, into a folder of its own."""
+    out = tmp_path_factory.mktemp("book")
+    result = subprocess.run(tasks.build_command("--path-output", str(out)), cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
+    return result, out / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def site(build):
+    result, folder = build
+    if result.returncode and not folder.exists():
+        pytest.fail(result.stderr)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    running = tasks.server(site)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{running.server_port}/"
+    running.shutdown()
+    running.server_close()
+
+
+@pytest.fixture(scope="module")
+def chrome():
+    from playwright.sync_api import sync_playwright
+
+    path = chromium.find()
+    if path is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(chromium.HINT)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=chromium.arguments())
+        yield running
+        running.close()
+
+
+class Visit:
+    """A page in a fresh profile that may talk to this site only, and what went wrong on it."""
+
+    def __init__(self, chrome, address, **options):
+        self.address, self.messages, self.foreign = address, [], []
+        self.context = chrome.new_context(**options)
+        self.context.route("**/*", self._route)
+        self.page = self.context.new_page()
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
+        self.page.on("response", self._response)
+
+    def _route(self, route):
+        inside = route.request.url.startswith((self.address, "data:", "blob:"))
+        if not inside:
+            self.foreign.append(route.request.url)
+        route.continue_() if inside else route.abort()
+
+    def _console(self, message):
+        if message.type in ("error", "warning"):
+            self.messages.append(f"{message.type}: {message.text}")
+
+    def _response(self, response):
+        if response.status >= 400:
+            self.messages.append(f"{response.status}: {response.url}")
+
+    def open(self, name):
+        self.page.goto(f"{self.address}{name}.html", wait_until="load")
+        self.page.wait_for_load_state("networkidle")
+        return self.page
+
+
+@pytest.fixture
+def visit(chrome, address):
+    opened = []
+
+    def start(**options):
+        opened.append(Visit(chrome, address, **options))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.context.close()
+
+
+def test_book_builds_without_a_warning(build):
+    result, _ = build
+    assert result.returncode == 0, result.stderr
+
+
+def test_site_names_no_script_server(site):
+    found = [
+        f"{path.relative_to(site).as_posix()}: {match.group()}"
+        for path in site.rglob("*") if path.suffix in (".html", ".js", ".css")
+        for match in FOREIGN.finditer(COMMENT.sub("", path.read_text(encoding="utf-8")))
+    ]
+    assert found == []
+
+
+def test_every_chart_has_a_table(site):
+    for path in site.rglob("*.html"):
+        figures = re.findall(r'<figure class="vl-chart".*?</figure>', path.read_text(encoding="utf-8"), re.DOTALL)
+        for figure in figures:
+            links = re.findall(r'<a href="([^"]+\.csv)"', figure)
+            assert links, f"{path.name}: a chart without a table"
+            assert all((path.parent / link).read_text(encoding="utf-8").count("\n") > 1 for link in links)
+
+
+@pytest.mark.parametrize("name", pages())
+def test_page(name, visit):
+    at = visit(viewport=DESKTOP)
+    page = at.open(name)
+    page.wait_for_function(DRAWN, timeout=WAIT)
+    page.wait_for_function(TYPESET, timeout=WAIT)
+    assert at.foreign == []
+    assert at.messages == []
+    assert page.evaluate(SHOWN) == []
+
+
+# Lists what a page fails to show: charts without marks, formulas that were not set, images that say nothing.
+SHOWN = r"""() => {
+  const wrong = [];
+  for (const figure of document.querySelectorAll('.vl-chart')) {
+    const svg = figure.querySelector('svg.marks');
+    const marks = svg ? [...svg.querySelectorAll('.role-mark > *')].filter(el => { const b = el.getBBox(); return b.width + b.height > 1; }) : [];
+    if (!marks.length) wrong.push('empty chart: ' + figure.getAttribute('aria-label'));
+    if ((figure.getAttribute('aria-label') || '').length < 40) wrong.push('chart without alt text: ' + figure.id);
+    for (const input of figure.querySelectorAll('.vega-bindings :is(input, select)'))
+      if (!input.labels.length || !input.labels[0].textContent.trim()) wrong.push('input without label: ' + figure.id);
+    const menu = figure.querySelector('summary');
+    if (menu && !menu.getAttribute('aria-label')) wrong.push('menu without name: ' + figure.id);
+  }
+  for (const image of document.querySelectorAll('img')) if (!image.alt.trim()) wrong.push('image without alt text: ' + image.src);
+  for (const el of document.querySelectorAll('mjx-merror, .vl-error')) wrong.push('error shown: ' + el.textContent);
+  const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode;
+    if (/\\\(|\\\[|\{(cite|ref|numref|eq|doc|term)[^}]*\}/.test(text.data) && !text.parentElement.closest('pre, code, script, noscript, mjx-container'))
+      wrong.push('raw markup: ' + text.data.trim().slice(0, 80));
+  }
+  return wrong;
+}"""
+
+
+@pytest.mark.parametrize("name", pages())
+def test_page_fits_a_phone(name, visit):
+    page = visit(viewport=PHONE, is_mobile=True).open(name)
+    page.wait_for_function(DRAWN, timeout=WAIT)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert page.evaluate("""() => [...document.querySelectorAll('.vl-view')].filter(v => v.scrollWidth > v.clientWidth + 1)
+        .map(v => v.closest('figure').id)""") == []
+
+
+def chart_pages(site) -> list[str]:
+    return [name for name in pages() if 'class="vl-chart"' in (site / f"{name}.html").read_text(encoding="utf-8")]
+
+
+def test_search_finds_mbu(visit):
+    at = visit(viewport=DESKTOP)
+    at.page.goto(f"{at.address}search.html?q=MBU")
+    at.page.wait_for_selector("#search-results li a", timeout=WAIT)
+    assert at.page.locator("#search-results li a[href*='07_mbu']").count() > 0
+    assert at.foreign == []
+
+
+def test_theme_switch_redraws_and_keeps_the_sliders(visit, site):
+    for name in chart_pages(site):
+        at = visit(viewport=DESKTOP, color_scheme="light")
+        page = at.open(name)
+        page.wait_for_function(DRAWN, timeout=WAIT)
+        before = page.evaluate(MOVE)
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        page.wait_for_function(DRAWN, timeout=WAIT)
+        assert page.evaluate(STATE) == before["state"], "a slider fell back"
+        assert page.evaluate(COLOURS) != before["colours"], "the charts kept the colours of the light theme"
+        assert at.messages == []
+
+
+STATE = "() => [...document.querySelectorAll('.vega-bindings :is(input, select)')].map(el => el.type === 'radio' ? el.checked : el.value)"
+COLOURS = "() => [...document.querySelectorAll('.vl-view svg.marks')].map(svg => [...svg.querySelectorAll('text')].map(t => t.getAttribute('fill')).join())"
+# Sets each slider to its lowest value and each menu to its last entry, then tells state and colours.
+MOVE = f"""() => {{
+  for (const el of document.querySelectorAll('.vega-bindings :is(input[type=range], select)')) {{
+    if (el.tagName === 'SELECT') el.selectedIndex = el.options.length - 1; else el.value = el.min;
+    el.dispatchEvent(new Event(el.tagName === 'SELECT' ? 'change' : 'input', {{bubbles: true}}));
+  }}
+  return {{state: ({STATE})(), colours: ({COLOURS})()}};
+}}"""
+
+
+def test_sliders_move_the_marks(visit, site):
+    moved = []
+    for name in chart_pages(site):
+        page = visit(viewport=DESKTOP).open(name)
+        page.wait_for_function(DRAWN, timeout=WAIT)
+        if page.locator(".vega-bindings").count() == 0:
+            continue
+        marks = "() => [...document.querySelectorAll('.vl-view .role-mark')].map(g => g.outerHTML).join()"
+        before = page.evaluate(marks)
+        page.evaluate(MOVE)
+        page.wait_for_timeout(300)
+        moved.append(page.evaluate(marks) != before)
+    assert moved and all(moved)
+
+
+def test_charts_can_be_used_from_the_keyboard(visit, site):
+    page = visit(viewport=DESKTOP).open(chart_pages(site)[0])
+    page.wait_for_function(DRAWN, timeout=WAIT)
+    control = page.locator(".vega-bindings :is(input, select)").first
+    control.focus()
+    before = page.evaluate(STATE)
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.closest('.vega-bindings') !== null")
+    assert page.evaluate(STATE) != before
