@@ -155,7 +155,7 @@ def tornado(f, ranges: dict) -> Tornado:
     if not ranges:
         raise BadValue("ranges={}: at least one input with (low, central, high) is needed")
     for name, values in ranges.items():
-        if np.shape(values) != (3,) or not values[0] <= values[1] <= values[2]:
+        if np.shape(values) != (3,) or np.asarray(values).dtype.kind not in "iuf" or not values[0] <= values[1] <= values[2]:
             raise BadValue(f"ranges[{name!r}]={values!r}: (low, central, high) in order is needed")
     central = {name: values[1] for name, values in ranges.items()}
     rows = []

@@ -92,8 +92,8 @@ def _ruling(row: dict, computed: float | None, ratio: float | None) -> str:
 def _compute(function, inputs: dict) -> float:
     try:
         return float(function(**inputs))
-    except ZeroDivisionError:
-        raise BadValue(f"{inputs}: no input of {function.__name__} may be zero") from None
+    except (ZeroDivisionError, TypeError) as error:
+        raise BadValue(f"inputs {inputs} of {function.__name__}: {error}") from None
 
 
 def verdict(id: str, **inputs) -> Verdict:
@@ -151,7 +151,8 @@ def claim_table(chapter: str | None = None):
     """
     import pandas as pd
 
-    known("chapter", chapter or "07", {row["chapter"] for row in table("claims")})
+    if chapter is not None:
+        known("chapter", chapter, {row["chapter"] for row in table("claims")})
     rows = [verdict(row["id"]) for row in table("claims") if chapter in (None, row["chapter"])]
     columns = {
         "claim": [v.claim for v in rows], "claimed": [v.claimed for v in rows], "computed": [v.shown for v in rows],

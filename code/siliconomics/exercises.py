@@ -79,7 +79,7 @@ def check(id: str, answer) -> Feedback:
         If the answer is not one finite number.
     """
     known("exercise", id, _registry)
-    negative = isinstance(answer, (int, float)) and answer < 0
+    negative = isinstance(answer, (int, float)) and -np.inf < answer < 0
     ratio = -1.0 if negative else scalar("answer", answer, zero=True) / float(_registry[id]())
     if abs(ratio - 1) <= TOLERANCE:
         return Feedback(True, f"{id}: right")

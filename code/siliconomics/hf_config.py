@@ -5,7 +5,7 @@ from .checks import BadValue, whole
 
 UNGATED = {"gpt2", "gpt_neox", "opt", "bloom", "mpt", "falcon", "RefinedWeb", "RefinedWebModel", "gpt_bigcode", "nemotron"}
 ALWAYS_TIED = {"gpt2", "mpt", "bloom", "opt", "gemma", "gemma2", "gemma3", "gemma3_text", "gpt_bigcode"}
-FULL_EVERY = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6}  # one layer in so many attends to the whole context
+FULL_EVERY = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "llama4_text": 4}  # one layer in so many attends to the whole context
 LEARNED_POSITIONS = {"gpt2", "opt", "gpt_bigcode"}
 
 
@@ -37,7 +37,7 @@ def shape(config: dict, name: str = "") -> dict:
     if not isinstance(config, dict):
         raise BadValue(f"config={config!r}: a parsed config.json (a dict) is needed")
     config = config.get("text_config") or config
-    config = {**config, **(config.get("attn_config") or {}), **(config.get("ffn_config") or {})}  # MPT and DBRX nest them
+    config = {**(config.get("attn_config") or {}), **(config.get("ffn_config") or {}), **config}  # MPT and DBRX nest them
     kind = config.get("model_type", "")
     layers = whole("num_hidden_layers", _first(config, "num_hidden_layers", "n_layer", "n_layers"), least=1)
     d_model = whole("hidden_size", _first(config, "hidden_size", "n_embd", "d_model"), least=1)

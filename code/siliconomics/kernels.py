@@ -57,7 +57,7 @@ def attention_params(d_model, heads, kv_heads, head_dim):
 def latent_attention_params(d_model, heads, q_rank, kv_rank, nope_dim, rope_dim, v_dim):
     """Weights of one multi-head latent attention layer with its two inner norms. DeepSeek-V2, section 2.1."""
     width = heads * (nope_dim + rope_dim)
-    queries = d_model * q_rank + q_rank + q_rank * width if q_rank > 0 else d_model * width
+    queries = d_model * q_rank + q_rank + q_rank * width if q_rank > 0 else d_model * width  # scalars only
     latent = d_model * (kv_rank + rope_dim) + kv_rank
     return queries + latent + kv_rank * heads * (nope_dim + v_dim) + heads * v_dim * d_model
 

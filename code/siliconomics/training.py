@@ -50,6 +50,13 @@ def mfu(tokens_per_second, model, chip, chips=1, context=None, dtype: str = "bf1
     return plain(formula(kernels.mfu)(rate, flops, chips, chip.peak[dtype]))
 
 
+REPEATED = {  # FLOPs a token that each kind of recomputation adds
+    "none": lambda model, context, causal: 0.0,
+    "selective": lambda model, context, causal: 3.0 * np.asarray(model.attention_flops(context, causal)),
+    "full": lambda model, context, causal: model.flops_per_token(context, causal=causal),
+}
+
+
 def hfu(tokens_per_second, model, chip, chips=1, context=None, dtype: str = "bf16", causal: bool = False, recompute: str = "full"):
     """Hardware FLOPs utilisation of training: MFU plus the forward FLOPs that are computed a second time.
 
@@ -58,7 +65,10 @@ def hfu(tokens_per_second, model, chip, chips=1, context=None, dtype: str = "bf1
     tokens_per_second, model, chip, chips, context, dtype, causal
         As for `mfu`.
     recompute : {"full", "selective", "none"}
-        "full" repeats the whole forward pass (4/3 MFU), "selective" only the attention products.
+        "full" repeats the whole forward pass (4/3 MFU). "selective" repeats the attention products, counted as the
+        paper counts them: 72 B L s h^2 (1 + s/3h + V/12hL), that is forward and backward once more. A single forward
+        pass would be a third of that; published HFUs follow the paper. It only makes sense where attention is a small
+        share of the FLOPs.
 
     Returns
     -------
@@ -69,15 +79,11 @@ def hfu(tokens_per_second, model, chip, chips=1, context=None, dtype: str = "bf1
     ----------
     Korthikanti et al. (2022), Reducing Activation Recomputation.
     """
-    choice("recompute", recompute, ("full", "selective", "none"))
+    choice("recompute", recompute, tuple(REPEATED))
     base = mfu(tokens_per_second, model, chip, chips, context, dtype, causal)
     model, context = find_model(model), 0 if context is None else context
-    repeated = {
-        "full": model.flops_per_token(context, causal=causal),
-        "selective": model.attention_flops(context, causal=causal),
-        "none": 0.0,
-    }[recompute]
-    return plain(base * (1.0 + np.asarray(repeated) / model.flops_per_token(context, training=True, causal=causal)))
+    repeated = np.asarray(REPEATED[recompute](model, context, causal))
+    return plain(base * (1.0 + repeated / model.flops_per_token(context, training=True, causal=causal)))
 
 
 @dataclass(frozen=True)

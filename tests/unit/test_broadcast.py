@@ -1,0 +1,92 @@
+"""Any numeric argument may be an array: scalars give plain Python values, arrays give arrays of the broadcast shape."""
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+import pytest
+import siliconomics as si
+
+MODEL, CHIP = si.model("Mixtral 8x7B"), si.chip("H100 SXM")
+FUNCTIONS = {  # name -> (function, numeric arguments with a value each)
+    "attainable": (lambda **k: si.attainable(chip=CHIP, **k), dict(intensity=64.0, chips=2)),
+    "memory_floor": (lambda **k: si.memory_floor(chip=CHIP, **k), dict(bytes_read=1e9, chips=2)),
+    "mfu": (lambda **k: si.mfu(model=MODEL, chip=CHIP, **k), dict(tokens_per_second=1e4, chips=8, context=2048)),
+    "hfu": (lambda **k: si.hfu(model=MODEL, chip=CHIP, **k), dict(tokens_per_second=1e4, chips=8, context=2048)),
+    "hfu selective": (lambda **k: si.hfu(model=MODEL, chip=CHIP, recompute="selective", **k), dict(tokens_per_second=1e4, chips=8, context=2048)),
+    "train_run": (lambda **k: si.train_run(chip=CHIP, **k),
+                  dict(model=7e10, chips=8, tokens=1e12, mfu=0.4, usd_per_chip_hour=2.0, watts_per_chip=700, pue=1.1)),
+    "decode": (lambda **k: si.decode(MODEL, CHIP, **k), dict(chips=8, batch=4, context=2048, usd_per_chip_hour=2.0)),
+    "decode overlap": (lambda **k: si.decode(MODEL, CHIP, stack="overlap", **k), dict(chips=8, batch=4, context=2048, usd_per_chip_hour=2.0)),
+    "prefill": (lambda **k: si.prefill(MODEL, CHIP, **k), dict(chips=8, prompt=512, batch=4)),
+    "mbu": (lambda **k: si.mbu(model=MODEL, chip=CHIP, **k), dict(seconds_per_token=0.02, chips=8, batch=4, context=2048)),
+    "max_batch": (lambda **k: si.max_batch(MODEL, CHIP, **k), dict(chips=8, context=2048, reserve=1e9)),
+    "usd_per_mtok": (si.usd_per_mtok, dict(usd_per_hour=2.0, tokens_per_second=100.0)),
+    "weight_bytes_read": (MODEL.weight_bytes_read, dict(batch=4)),
+    "weight_bytes_read dense": (si.model("Llama 2 7B").weight_bytes_read, dict(batch=4)),
+    "distinct_experts": (MODEL.distinct_experts, dict(batch=4)),
+    "distinct_experts dense": (si.model("Llama 2 7B").distinct_experts, dict(batch=4)),
+    "kv_bytes": (si.model("Gemma 3 27B").kv_bytes, dict(context=2048)),
+    "attention_flops": (si.model("Gemma 3 27B").attention_flops, dict(context=2048)),
+    "flops_per_token": (MODEL.flops_per_token, dict(context=2048)),
+    "flops_per_token causal": (lambda **k: MODEL.flops_per_token(training=True, causal=True, **k), dict(context=2048)),
+}
+EVERY_ARGUMENT = [(name, argument) for name, (_, numbers) in FUNCTIONS.items() for argument in numbers]
+
+
+def leaves(result) -> dict:
+    """The numeric fields of a result, by name."""
+    return {f.name: getattr(result, f.name) for f in fields(result) if f.name != "label"} if is_dataclass(result) else {"": result}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_scalars_give_plain_values(name):
+    function, numbers = FUNCTIONS[name]
+    for given in (numbers, {k: np.float64(v) for k, v in numbers.items()}, {k: np.array(v) for k, v in numbers.items()}):
+        for field, value in leaves(function(**given)).items():
+            want = {"bound": str, "fits": bool}.get(field, int if name == "max_batch" else float)
+            assert type(value) is want, field
+
+
+@pytest.mark.parametrize("name, argument", EVERY_ARGUMENT)
+def test_one_array_argument_gives_that_shape(name, argument):
+    function, numbers = FUNCTIONS[name]
+    several = np.asarray(numbers[argument]) * np.array([[1.0, 1.5, 1.25], [1.0, 2.0, 1.125]])
+    got = leaves(function(**numbers | {argument: several}))
+    for field, value in got.items():
+        assert np.shape(value) == (2, 3), field
+        for index in np.ndindex(2, 3):
+            alone = leaves(function(**numbers | {argument: several[index]}))[field]
+            assert value[index] == pytest.approx(alone, rel=1e-12) if not isinstance(alone, str) else value[index] == alone
+
+
+@pytest.mark.parametrize("name", [name for name, (_, numbers) in FUNCTIONS.items() if len(numbers) > 1])
+def test_all_arguments_broadcast_together(name):
+    function, numbers = FUNCTIONS[name]
+    shapes = [(3, 1), (1, 2), (2,), (1,), (), (3, 2), (1, 1)]
+    given = {k: np.full(shape, v) for (k, v), shape in zip(numbers.items(), shapes)}
+    for field, value in leaves(function(**given)).items():
+        assert np.shape(value) == (3, 2), field
+        assert len(np.unique(value)) == 1
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_lists_ints_and_float32_are_numbers_too(name):
+    function, numbers = FUNCTIONS[name]
+    argument, value = next(iter(numbers.items()))
+    for given in ([value, value], (value, value), np.array([value, value], dtype="float32"), np.array([value, value])):
+        assert all(np.shape(v) == (2,) for v in leaves(function(**numbers | {argument: given})).values())
+
+
+def test_a_big_whole_number_is_a_number():
+    assert si.train_run(7e10, CHIP, 1, 10**21, 0.4).seconds == si.train_run(7e10, CHIP, 1, 1e21, 0.4).seconds
+
+
+def test_inputs_are_not_written_to():
+    batch = np.array([1.0, 2.0])
+    batch.flags.writeable = False
+    si.decode(MODEL, CHIP, batch=batch)
+    si.max_batch(MODEL, CHIP, batch, batch)
+
+
+def test_text_of_an_array_result_says_how_many():
+    assert "2 configurations" in str(si.decode(MODEL, CHIP, batch=[1, 2]))
+    assert "2 configurations" in str(si.prefill(MODEL, CHIP, batch=[1, 2]))

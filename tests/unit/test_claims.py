@@ -1,0 +1,121 @@
+"""Every claim that can be computed gives the number that its inputs give by hand, and the verdict that the rules give."""
+import math
+
+import pytest
+import siliconomics as si
+from siliconomics import claims
+from siliconomics.tables import table
+
+LEDGER = {row["id"]: row for row in table("claims")}
+SETTLED = claims.settled()
+BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
+    "S15": 100e9 / (8 * 2.039e12) / 0.9, "B02": 989.4e12 / 3.35e12, "B04": 2 * 70e9 / 0.030 / (2 * 989.4e12),
+    "B05": 0.15 * 8 * 2.039e12 / 140e9, "B06": 70e9 / 0.030, "B07": 2.039e12 / 70e9, "B08": 3.35e12 / 70e9, "B09": 30 * 70e9 / (2 * 3.35e12),
+    "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
+}
+
+
+def test_ledger_is_complete_and_well_formed():
+    assert len(LEDGER) == 128
+    for row in LEDGER.values():
+        assert row["relation"] in ("equal", "about", "at_least", "at_most", "none")
+        assert row["ruling"] in (None, "reproduced", "partly", "refuted", "computed", "dated", "open", "summary-error")
+        assert "01" <= row["chapter"] <= "15"
+
+
+@pytest.mark.parametrize("id", [id for id in BY_HAND if id in SETTLED])
+def test_computed_value_by_hand(id):
+    assert si.verdict(id).computed == pytest.approx(BY_HAND[id], rel=1e-9)
+
+
+def test_cost_of_batch_one_by_hand():
+    weights, cache = 2 * 68_976_648_192, 2048 * 327_680
+    assert si.verdict("B15").computed == pytest.approx(256 * (weights + cache) / (weights + 256 * cache), rel=1e-9)
+
+
+def test_median_of_measured_mbu_by_hand():
+    values = [m[1] for m in (si.measured_mbu(row) for row in si.measured(chips=1, batch=1, weights=("bf16", "fp16")))]
+    values.sort()
+    middle = (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
+    assert len(values) >= 5 and si.verdict("B10").computed == pytest.approx(middle, rel=1e-12)
+
+
+def rule(row, ratio):
+    """The rules of the book, written again: within 5 % (10 % if said roughly), within 1.5x, or an inequality."""
+    if row["relation"] == "at_least":
+        return "reproduced" if ratio >= 1 else "refuted"
+    if row["relation"] == "at_most":
+        return "reproduced" if ratio <= 1 else "refuted"
+    if abs(ratio - 1) <= (0.10 if row["relation"] == "about" else 0.05):
+        return "reproduced"
+    return "partly" if 1 / 1.5 <= ratio <= 1.5 else "refuted"
+
+
+@pytest.mark.parametrize("id", SETTLED)
+def test_ratio_and_verdict_follow_the_rules(id):
+    row, found = LEDGER[id], si.verdict(id)
+    assert math.isfinite(found.computed) and found.shown and found.inputs and found.source == row["source"]
+    if found.ratio is not None:
+        low, high = min(row["claimed_value"]), max(row["claimed_value"])
+        assert found.ratio == pytest.approx(found.computed / min(max(found.computed, low), high), rel=1e-12)
+    if row["ruling"]:
+        assert found.verdict == row["ruling"]
+    else:
+        assert found.verdict == ("computed" if found.ratio is None else rule(row, found.ratio))
+
+
+@pytest.mark.parametrize("relation, claimed, computed, word", [
+    ("equal", (100.0,), 104.9, "reproduced"), ("equal", (100.0,), 95.1, "reproduced"), ("equal", (100.0,), 105.1, "partly"), ("equal", (100.0,), 149.9, "partly"), ("equal", (100.0,), 150.1, "refuted"),
+    ("equal", (100.0,), 66, "refuted"), ("equal", (100.0,), 67, "partly"), ("about", (100.0,), 109, "reproduced"), ("about", (100.0,), 91, "reproduced"),
+    ("about", (100.0,), 110.1, "partly"), ("at_least", (100.0,), 100, "reproduced"), ("at_least", (100.0,), 99, "refuted"),
+    ("at_most", (100.0,), 100, "reproduced"), ("at_most", (100.0,), 101, "refuted"), ("equal", (40.0, 50.0), 45, "reproduced"),
+    ("equal", (40.0, 50.0), 52, "reproduced"), ("equal", (40.0, 50.0), 60, "partly"), ("equal", (40.0, 50.0), 38.5, "reproduced")])
+def test_rules_at_their_edges(monkeypatch, relation, claimed, computed, word):
+    row = LEDGER["B07"] | dict(relation=relation, claimed_value=claimed, claimed_unit="token/s", ruling=None)
+    monkeypatch.setattr(claims, "_row", lambda id: row)
+    monkeypatch.setitem(claims._registry, "B07", (lambda value=computed: value, "token/s"))
+    assert si.verdict("B07").verdict == word
+
+
+def test_a_percentage_is_compared_as_a_fraction():
+    found = si.verdict("B22")
+    assert (found.computed, found.ratio, found.shown, found.verdict) == (0.5, 1.0, "50.0 %", "reproduced")
+
+
+def test_no_ratio_between_different_units():
+    assert si.verdict("S15").ratio is None
+
+
+def test_an_input_can_be_changed():
+    assert si.verdict("B07", chip="H100 SXM").computed == pytest.approx(3.35e12 / 70e9)
+    assert si.verdict("B07", chip=si.chip("T4"), weights="int4").computed == pytest.approx(si.chip("T4").bandwidth / 35e9)
+    assert si.verdict("B07", params=35e9).inputs["params"] == 35e9
+    assert si.verdict("B07").inputs["params"] == 70e9
+
+
+def test_what_is_not_computed_says_so():
+    for id in LEDGER.keys() - set(SETTLED):
+        found = si.verdict(id)
+        assert found.computed is None and found.ratio is None and found.shown == ""
+        assert found.verdict == (LEDGER[id]["ruling"] or "not yet computed")
+
+
+def test_verdict_as_text():
+    assert str(si.verdict("B08")).startswith("B08: claimed ") and "47.9 tokens/s" in str(si.verdict("B08"))
+
+
+def test_table_of_one_chapter_and_of_all():
+    assert list(si.claim_table("07").index) == [id for id, row in LEDGER.items() if row["chapter"] == "07"]
+    assert len(si.claim_table()) == 128
+    assert si.claim_table("07").map(lambda cell: isinstance(cell, str)).all(axis=None)
+    assert si.claim_table("07").loc["B08", "computed"] == "47.9 tokens/s"
+
+
+def test_chapter_07_has_its_claims_settled():
+    assert {id for id, row in LEDGER.items() if row["chapter"] == "07"} - {"B21"} <= set(SETTLED)
+
+
+def test_claim_functions_are_short():
+    import inspect
+    for function, _ in claims._registry.values():
+        assert len(inspect.getsource(function).splitlines()) <= 8, function.__name__

@@ -1,0 +1,72 @@
+"""The answer check accepts 1 %, names the usual slips, and never tells the answer."""
+import math
+
+import numpy as np
+import pytest
+import siliconomics as si
+from siliconomics import exercises
+from siliconomics.tables import table
+
+IDS = list(exercises._registry)
+BY_HAND = {
+    "07.1": 1e3 * 2 * 8_030_261_248 / 1.008e12, "07.3": (80e9 - 68_976_648_192) // 327_680, "07.5": 70e9 / 0.030 / 1e9,
+    "07.2": 100 * 40 * (2 * 7_241_732_096 + 1000 * 131_072) / 1.555e12,
+    "07.4": 7,  # 405.85 GB and 30 tokens/s at 60 %: 6.06 chips; six hold the weights
+    "07.8": math.log(0.5) / math.log(1 - 8 / 256),
+    "07.6": 100 * 2 * 12_879_925_248 * 227.82 / (8 * 2.039e12), "07.7": 2 * 6_738_415_616 / (2 * 32 * 32 * 128 * 2),
+}
+
+
+def answer(id: str) -> float:
+    return float(exercises._registry[id]())
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_key_is_one_positive_number(id):
+    assert np.isfinite(answer(id)) and answer(id) > 0
+
+
+@pytest.mark.parametrize("id", [id for id in BY_HAND if id in IDS])
+def test_key_by_hand(id):
+    assert answer(id) == pytest.approx(BY_HAND[id], rel=1e-3)
+
+
+@pytest.mark.parametrize("id", IDS)
+@pytest.mark.parametrize("factor", [1, 0.991, 1.009])
+def test_right_within_one_percent(id, factor):
+    feedback = si.check(id, factor * answer(id))
+    assert feedback and feedback.right is True and repr(feedback) == f"{id}: right"
+
+
+@pytest.mark.parametrize("id", IDS)
+@pytest.mark.parametrize("factor, word", [(1.011, "too large"), (0.989, "too small"), (50, "too large"), (0.3, "too small"), (0, "positive"), (-1, "positive")])
+def test_wrong_beyond_it(id, factor, word):
+    feedback = si.check(id, factor * answer(id))
+    assert not feedback and word in repr(feedback) and "not yet" in repr(feedback)
+
+
+@pytest.mark.parametrize("factor, word", [(2, "factor of 2:"), (8, "factor of 8:"), (4, "factor of 4:"), (1000, "1,000:"), (1e6, "1,000,000"), (100, "100:"),
+                                          (2**30 / 1e9, "GiB"), (3600, "3,600")])
+@pytest.mark.parametrize("upside_down", [False, True])
+def test_usual_slip_is_named(factor, word, upside_down):
+    wrong = answer("07.1") * (1 / factor if upside_down else factor)
+    assert word in si.check("07.1", wrong).message and not si.check("07.1", wrong)
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_the_answer_is_never_told(id):
+    for factor in (1.02, 2, 7, 1e3, -1, 0):
+        message = si.check(id, factor * answer(id)).message.removeprefix(id)
+        assert f"{answer(id):.3g}" not in message and f"{answer(id):,.0f}" not in message or answer(id) < 10
+
+
+def test_any_form_of_one_number():
+    value = answer("07.1")
+    assert all(si.check("07.1", form) for form in (value, np.float64(value), np.array(value), np.float32(value)))
+    assert si.check("07.3", int(answer("07.3")))
+
+
+def test_ids_belong_to_chapters():
+    assert all(id[:2].isdigit() and id[2] == "." and "01" <= id[:2] <= "15" for id in IDS)
+    assert sum(id.startswith("07.") for id in IDS) >= 7
+    assert {id[:2] for id in IDS} <= {row["chapter"] for row in table("claims")} | {"09"}
