@@ -97,21 +97,34 @@ def cite(keys) -> str:
 
 
 class Ledger(TableDirective):
-    """All claims, each with what was claimed, what comes out, and the verdict."""
+    """Claims whose chapter exists (argument `settled`), with their verdicts, or those still to come (`coming`)."""
 
-    header = ["id", "claim, in our words", "claimed", "computed", "verdict", "settled in", "what became of it", "said in"]
-    widths = [6, 34, 10, 10, 10, 9, 24, 10]
+    required_arguments = 1
+    columns = {
+        "settled": (["id", "claim, in our words", "claimed", "computed", "verdict", "settled in", "what became of it", "said in"],
+                    [6, 34, 10, 10, 10, 9, 24, 10]),
+        "coming": (["id", "claim, in our words", "claimed", "chapter", "what became of it", "said in"], [6, 40, 12, 6, 30, 10]),
+    }
     name_class = "ledger"
+
+    def run(self) -> list[nodes.Node]:
+        self.header, self.widths = self.columns[self.arguments[0]]
+        return super().run()
 
     def cells(self):
         ready = {path.split("/")[-1][:2]: path for path in self.env.found_docs if path.startswith("chapters/")}
+        settled = self.arguments[0] == "settled"
         for row in table("claims"):
-            verdict = claims.verdict(row["id"])
-            chapter = row["chapter"]
-            where = f"[chapter {int(chapter)}](/{ready[chapter]}.ipynb)" if chapter in ready else f"chapter {int(chapter)} (coming)"
-            judged = verdict.verdict if chapter in ready else ""
-            yield [(f"claim-{row['id'].lower()}", row["id"]), plain_text(row["claim"]), plain_text(verdict.claimed), plain_text(verdict.shown), judged, where,
-                   f"{plain_text(verdict.outcome)} {cite(row['outcome_source'])}", cite(row["source"])]
+            if (row["chapter"] in ready) != settled:
+                continue
+            middle = self._verdict(row, ready[row["chapter"]]) if settled else [str(int(row["chapter"]))]
+            yield [(f"claim-{row['id'].lower()}", row["id"]), plain_text(row["claim"]), plain_text(row["claimed"] or ""), *middle,
+                   f"{plain_text(row['outcome'] or '')} {cite(row['outcome_source'])}", cite(row["source"])]
+
+    def _verdict(self, row: dict, document: str) -> list[str]:
+        judged = claims.verdict(row["id"])
+        reading = f": {judged.reading}" if judged.reading else ""
+        return [plain_text(judged.shown), plain_text(judged.verdict + reading), f"[chapter {int(row['chapter'])}](/{document}.ipynb)"]
 
 
 def stale(as_of: str, today: datetime.date) -> bool:

@@ -22,6 +22,7 @@ NOTEBOOK_METADATA = {
 CELL_METADATA = {"tags", "mystnb"}
 OUTPUT_METADATA = {"scrapbook"}  # where myst_nb.glue keeps its key
 MAX_LINES = 25
+MAX_COLUMNS = 92  # what the column of the page shows without scrolling
 MAX_OUTPUT_BYTES = 300_000
 CELL_TIMEOUT = 120
 
@@ -152,6 +153,8 @@ def _cell_problems(cell: nbformat.NotebookNode, count: int) -> Iterator[str]:
         yield f"execution count {cell.execution_count}, expected {count}: run the notebook from the top"
     if (lines := len(cell.source.splitlines())) > MAX_LINES:
         yield f"{lines} lines, at most {MAX_LINES}"
+    if (columns := max(map(len, cell.source.splitlines()))) > MAX_COLUMNS:
+        yield f"a line of {columns} columns, at most {MAX_COLUMNS}"
     if INSTALL.search(cell.source):
         yield "installs something or calls the shell"
     if not cell.outputs and speaks(cell.source):
