@@ -95,14 +95,27 @@ def memory_floor(bytes_read, chips, bandwidth):
     return bytes_read / bandwidth / chips
 
 
-def decode_additive(weight_bytes, kv_bytes, flops, peak, bandwidth):
-    attention = kv_bytes / bandwidth
-    return np.maximum(attention + weight_bytes / bandwidth, attention + flops / peak)
+def decode_additive(weight_seconds, kv_seconds, compute_seconds):
+    return np.maximum(kv_seconds + weight_seconds, kv_seconds + compute_seconds)
 
 
-def decode_overlap(weight_bytes, kv_bytes, flops, peak, bandwidth):
-    memory, compute = (weight_bytes + kv_bytes) / bandwidth, flops / peak
-    return np.where(memory > compute, memory, compute)
+def decode_overlap(weight_seconds, kv_seconds, compute_seconds):
+    memory = weight_seconds + kv_seconds
+    return np.where(memory > compute_seconds, memory, compute_seconds)
+
+
+def utilisation(seconds_at_peak, seconds):
+    return np.divide(seconds_at_peak, seconds)
+
+
+def speculative_tokens(acceptance, draft_tokens):
+    drafted = np.asarray(draft_tokens, dtype=float)
+    return np.where(acceptance == 1.0, drafted + 1, (1 - acceptance ** (drafted + 1)) / np.where(acceptance == 1.0, 1.0, 1 - acceptance))
+
+
+def verify_slowdown(draft_tokens, batch, critical_batch):
+    one = np.where(batch > critical_batch, batch / critical_batch, 1.0)
+    return np.maximum(1.0, batch / critical_batch * (draft_tokens + 1)) / one
 
 
 def usd_per_mtok(usd_per_hour, tokens_per_second):
@@ -160,7 +173,7 @@ def decode(m, peak, bandwidth, memory, chips, batch, context, weights, kv, usd, 
     used = model_params(m, m.experts_active) - m.positions * m.d_model
     flops, held = 2.0 * used * batch, model_params(m, m.experts) * BYTES[weights] + cache
     step = decode_overlap if overlap else decode_additive
-    seconds = step(read, cache, flops, chips * peak, chips * bandwidth)
+    seconds = step(read / (chips * bandwidth), cache / (chips * bandwidth), flops / (chips * peak))
     bound = np.where(flops / peak > (read + cache) / bandwidth, "compute", "memory")
     return SimpleNamespace(
         seconds=seconds, tokens_per_second=batch / seconds, tokens_per_second_per_user=1 / seconds,

@@ -58,9 +58,22 @@ def canonical(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for cell in nb.cells:
         cell.metadata = _keep(cell.metadata, CELL_METADATA)
         cell.pop("attachments", None)
+        if "outputs" in cell:
+            cell.outputs = _one_stream(cell.outputs)
         for output in cell.get("outputs", []):
             _canonical_output(output)
     return nb
+
+
+def _one_stream(outputs: list) -> list:
+    """Join neighbouring pieces of one stream: where the kernel cuts it is chance."""
+    joined = []
+    for output in outputs:
+        if joined and output.output_type == "stream" == joined[-1].output_type and output.name == joined[-1].name:
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def _canonical_output(output: nbformat.NotebookNode) -> None:

@@ -7,11 +7,23 @@ from __future__ import annotations
 from importlib import import_module
 
 from .catalog import Chip, chip, chip_facts, chips, model, models
+from .chain import chokepoints, concentration, export_class, graph, joint_survival, load_chain, load_eto, min_cut, performance_density, remove, tpp
 from .checks import BadValue, MissingDtype, UnknownName
-from .decode import Decode, Prefill, decode, max_batch, mbu, prefill, usd_per_mtok
+from .decode import Decode, Prefill, decode, max_batch, mbu, prefill, speculative, usd_per_mtok
+from .fab import (Chiplet, PackageCost, bill_of_materials, chiplet_cost, defect_density, die_cost, die_yield, dies_per_wafer, harvested_yield,
+                  package_needs, packages_per_wafer, supply, wafers_needed)
+from .fleet import (break_even, break_even_utilisation, carbon, checkpoint_interval, depreciation, energy_cost, goodput, littles_law, mtbf,
+                    npv, payback, queue_wait, site_energy, site_power, system_mtbf, tco)
+from .markets import gini, h100_equivalents, hhi, lorenz, shares, shipments
 from .measurements import measured, measured_mbu
+from .network import (all_gather_seconds, all_reduce_seconds, all_to_all_seconds, bus_bandwidth, fibre_round_trip,
+                      hierarchical_all_reduce_seconds, local_sgd_overhead, torus_all_to_all_seconds, torus_bisection, torus_hops,
+                      tree_crossover_bytes)
 from .roofline import attainable, critical_batch, memory_floor
-from .training import Run, hfu, mfu, train_run
+from .scaling import (Fit, doubling_time, fit_parametric, growth_gap, growth_per_year, kaplan_loss, kaplan_optimal, lifetime_optimal, loss, optimal,
+                      scaling_fit, tokens_for)
+from .sweep import best, pareto, sweep
+from .training import Run, Step, bubble_fraction, hfu, mfu, train_run, train_step
 from .transformer import Transformer
 from .units import DTYPE_BYTES, dtype_bytes, fmt
 
@@ -30,8 +42,5 @@ def __getattr__(name: str):
     return getattr(import_module(f".{LAZY[name]}", __name__), name)
 
 
-__all__ = [
-    "Chip", "Transformer", "Decode", "Prefill", "Run", "Table", "Verdict", "BadValue", "MissingDtype", "UnknownName", "DTYPE_BYTES",
-    "attainable", "charts", "check", "chip", "chip_facts", "chips", "claim_table", "critical_batch", "decode", "dtype_bytes", "fmt", "hfu",
-    "max_batch", "mbu", "measured", "measured_mbu", "memory_floor", "mfu", "model", "models", "prefill", "tornado", "train_run", "usd_per_mtok", "verdict",
-]
+__all__ = sorted({"DTYPE_BYTES", *LAZY} | {
+    name for name, thing in globals().items() if getattr(thing, "__module__", "").startswith("siliconomics.") and name[0] != "_"})

@@ -57,9 +57,11 @@ def number(name: str, value, *, zero: bool = False, least: float = 0.0) -> np.nd
     BadValue
         If any element lies outside the domain.
     """
+    low = least or (0.0 if zero else SMALLEST)
+    if type(value) in (int, float) and (low <= value <= LARGEST or (value == 0 and zero)) and (value == 0 or value >= SMALLEST):
+        return np.float64(value)  # the common case; an np.float64 behaves like a 0-d array
     domain = f"a number >= {least:g}" if zero or least else "a number > 0"
     array = _array(name, value, domain)
-    low = least or (0.0 if zero else SMALLEST)
     wrong = ~np.isfinite(array) | (array < low) | (array > LARGEST) | ((array < SMALLEST) & (array != 0))
     if wrong.any():
         raise BadValue(f"{name}={array[wrong].flat[0]:g}: {domain} is needed (and between {SMALLEST:g} and {LARGEST:g})")
@@ -115,6 +117,8 @@ def known(name: str, value, names) -> str:
 
 def broadcast(**arrays) -> list[np.ndarray]:
     """Broadcast named arrays against each other; the error shows each shape."""
+    if all(type(a) is np.float64 for a in arrays.values()):
+        return list(arrays.values())
     try:
         return list(np.broadcast_arrays(*arrays.values()))
     except ValueError:
@@ -124,6 +128,8 @@ def broadcast(**arrays) -> list[np.ndarray]:
 
 def plain(value):
     """Turn a 0-d array into the Python scalar it holds; leave other arrays alone."""
+    if isinstance(value, np.generic):
+        return value.item()
     value = np.asarray(value)
     return value.item() if value.ndim == 0 else value
 

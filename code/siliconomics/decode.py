@@ -9,12 +9,13 @@ from . import kernels
 from .catalog import Chip
 from .catalog import chip as find_chip
 from .catalog import model as find_model
-from .checks import BadValue, broadcast, choice, number, plain
+from .checks import SMALLEST, BadValue, broadcast, choice, fraction, number, plain
 from .kernels import plain as formula
 from .transformer import Transformer
 from .units import dtype_bytes, fmt
 
 STACKS = ("roofline", "overlap")
+BOUND = np.array(["memory", "compute"], dtype=object)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Decode:
 
 
 def _price(usd_per_chip_hour):
-    return np.nan if usd_per_chip_hour is None else number("usd_per_chip_hour", usd_per_chip_hour, zero=True)
+    return np.float64(np.nan) if usd_per_chip_hour is None else number("usd_per_chip_hour", usd_per_chip_hour, zero=True)
 
 
 def _label(model: Transformer, chip: Chip, chips, weights, what: str) -> str:
@@ -65,15 +66,15 @@ def _label(model: Transformer, chip: Chip, chips, weights, what: str) -> str:
 
 
 def _decode_rows(model: Transformer, chip: Chip, peak: float, weights: float, kv: float, overlap: bool, arrays) -> np.ndarray:
-    """Run the grid driver over broadcast arrays; `weights` and `kv` are bytes per value. Returns its 8 rows in their shape."""
-    out = np.empty((8, arrays[0].size))
+    """Run the grid driver over broadcast arrays; `weights` and `kv` are bytes per value. Returns its rows in their shape."""
+    out = np.empty((len(kernels.OUTPUTS), arrays[0].size))
     experts = (model.experts, model.experts_active) if model.moe_layers else (1, 1)
     kernels.decode_grid(
         peak, chip.bandwidth, chip.memory_bytes, float(model.params), float(model.shared_params),
         float(model.moe_layers * model.expert_params), float(experts[0]), float(experts[1]), float(model.compute_params),
         weights, float(model.kv_layer_bytes(kv)), float(model.window), float(model.full_layers),
         float(model.windowed_layers), overlap, *(np.ascontiguousarray(a, dtype=float).ravel() for a in arrays), out)
-    return out.reshape(8, *arrays[0].shape)
+    return out.reshape(-1, *arrays[0].shape)
 
 
 def decode(model, chip, chips=1, batch=1, context=2048, weights="bf16", kv="bf16", stack: str = "roofline",
@@ -120,11 +121,11 @@ def decode(model, chip, chips=1, batch=1, context=2048, weights="bf16", kv="bf16
     arrays = broadcast(chips=number("chips", chips), batch=number("batch", batch),
                        context=number("context", context, zero=True), usd_per_chip_hour=_price(usd_per_chip_hour))
     rows = _decode_rows(model, chip, peak, dtype_bytes(weights, "weights"), dtype_bytes(kv, "kv"), overlap, arrays)
-    seconds, rate, used, moved, held, fits, usd, ratio = map(plain, rows)
-    what = f"batch {arrays[1].flat[0]:g}, context {arrays[2].flat[0]:,.0f}" if rows[0].size == 1 else "grid"
+    seconds, rate, per_user, used, moved, held, usd, compute_bound, fits = rows
+    what = f"batch {arrays[1].flat[0]:g}, context {arrays[2].flat[0]:,.0f}" if seconds.size == 1 else "grid"
     return Decode(
-        seconds, rate, plain(1.0 / rows[0]), used, moved, plain(np.where(rows[7] > 1.0, "compute", "memory")), held,
-        plain(rows[5] == 1.0), usd, plain(arrays[1] * model.attention_flops(arrays[2])),
+        *map(plain, (seconds, rate, per_user, used, moved)), BOUND[plain(compute_bound.astype(int))],
+        plain(held), plain(fits == 1.0), plain(usd), plain(arrays[1] * model.attention_flops(arrays[2])),
         _label(model, chip, arrays[0], weights, what))
 
 
@@ -173,11 +174,13 @@ def prefill(model, chip, chips=1, prompt=2048, batch=1, weights="bf16", kv="bf16
     read = np.asarray(model.weight_bytes_read(tokens, width))
     cache = batch * model.kv_bytes(prompt, dtype_bytes(kv, "kv"))
     flops, held = 2.0 * model.compute_params * tokens, model.weight_bytes(width) + cache
-    seconds = bound_by(read, cache, flops, chips * peak, chips * chip.bandwidth)
+    floor = formula(kernels.memory_floor)
+    times = floor(read, chips, chip.bandwidth), floor(cache, chips, chip.bandwidth), flops / (chips * peak)
+    seconds = bound_by(*times)
     attention = tokens * model.attention_flops(prompt, causal=True) / (chips * peak)
-    compute_bound = flops / peak > (read + cache) / chip.bandwidth
+    compute_bound = times[2] > times[0] + times[1]
     return Prefill(
-        plain(seconds), plain(tokens / seconds), plain(flops / seconds / (chips * peak)),
+        plain(seconds), plain(tokens / seconds), plain(formula(kernels.utilisation)(times[2], seconds)),
         plain(np.where(compute_bound, "compute", "memory")), plain(held), plain(held <= chips * chip.memory_bytes),
         plain(attention), _label(model, chip, chips, weights, f"{batch.flat[0]:g} x {prompt.flat[0]:,.0f} tokens"))
 
@@ -243,3 +246,36 @@ def usd_per_mtok(usd_per_hour, tokens_per_second):
     price, rate = broadcast(usd_per_hour=number("usd_per_hour", usd_per_hour, zero=True),
                             tokens_per_second=number("tokens_per_second", tokens_per_second))
     return plain(formula(kernels.usd_per_mtok)(price, rate))
+
+
+def speculative(acceptance, draft_tokens, draft_cost, batch=1, critical_batch=np.inf):
+    """Tokens per verification and speed-up of speculative decoding.
+
+    Parameters
+    ----------
+    acceptance : float or array_like
+        Probability that a drafted token is accepted, in (0, 1].
+    draft_tokens : float or array_like
+        Tokens drafted before each verification.
+    draft_cost : float or array_like
+        Time of one draft step over that of one step of the large model.
+    batch, critical_batch : float or array_like
+        Beyond the critical batch the large model is compute-bound, so verifying several tokens takes longer than one.
+
+    Returns
+    -------
+    tuple of float or ndarray
+        Expected tokens per verification (1 - a^(g+1))/(1 - a), and the speed-up over plain decoding, below 1 where
+        speculation slows the system down.
+
+    References
+    ----------
+    Leviathan, Kalman, Matias (2023), equation 1 and theorem 3.8; the batch term after How to Scale Your Model (2025).
+    """
+    critical = np.asarray(critical_batch, dtype=float)
+    critical = np.where(np.isinf(critical), 1.0 / SMALLEST, number("critical_batch", np.where(np.isinf(critical), 1.0, critical)))
+    a, g, c, b, critical = broadcast(
+        acceptance=fraction("acceptance", acceptance), draft_tokens=number("draft_tokens", draft_tokens, zero=True),
+        draft_cost=number("draft_cost", draft_cost, zero=True), batch=number("batch", batch), critical_batch=critical)
+    tokens, slower = formula(kernels.speculative_tokens)(a, g), formula(kernels.verify_slowdown)(g, b, critical)
+    return plain(tokens), plain(tokens / (g * c + slower))

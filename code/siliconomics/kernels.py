@@ -13,11 +13,11 @@ from numba import njit
 
 
 def kernel(function):
-    """Compile without fast-math, cached on disk where a cache folder can be written."""
+    """Compile without fast-math and without the interpreter's lock, cached on disk where a cache folder can be written."""
     try:
-        return njit(cache=True, error_model="numpy")(function)
+        return njit(cache=True, error_model="numpy", nogil=True)(function)
     except RuntimeError:  # read-only installation and no writable home: numba finds no place for its cache
-        return njit(error_model="numpy")(function)
+        return njit(error_model="numpy", nogil=True)(function)
 
 
 def plain(compiled):
@@ -126,15 +126,21 @@ def memory_floor(bytes_read, chips, bandwidth):
 
 
 @kernel
-def decode_additive(weight_bytes, kv_bytes, flops, peak, bandwidth):
-    """Seconds of a decode step, attention reads never overlapped: KV/BW + max(FLOP/P, W/BW). How to Scale Your Model."""
-    return kv_bytes / bandwidth + np.maximum(flops / peak, weight_bytes / bandwidth)
+def decode_additive(weight_seconds, kv_seconds, compute_seconds):
+    """Seconds of a decode step whose attention reads are never hidden: KV/BW + max(FLOP/P, W/BW). How to Scale Your Model."""
+    return kv_seconds + np.maximum(compute_seconds, weight_seconds)
 
 
 @kernel
-def decode_overlap(weight_bytes, kv_bytes, flops, peak, bandwidth):
+def decode_overlap(weight_seconds, kv_seconds, compute_seconds):
     """Physical lower bound of a step in seconds: max(sum FLOP / P, sum bytes / BW). Williams et al. 2009."""
-    return np.maximum(flops / peak, (weight_bytes + kv_bytes) / bandwidth)
+    return np.maximum(compute_seconds, weight_seconds + kv_seconds)
+
+
+@kernel
+def utilisation(seconds_at_peak, seconds):
+    """Share of a resource that did useful work: its time at peak rate over the time taken."""
+    return seconds_at_peak / seconds
 
 
 @kernel
@@ -161,32 +167,123 @@ def batch_that_fits(memory_bytes, weight_bytes, kv_bytes):
     return np.maximum(0.0, np.floor((memory_bytes - weight_bytes) / kv_bytes))
 
 
+@kernel
+def speculative_tokens(acceptance, draft_tokens):
+    """Expected tokens per verification: sum of a^i for i = 0..g = (1 - a^(g+1)) / (1 - a). Leviathan et al. 2023, eq. 1."""
+    rejected = np.maximum(1.0 - acceptance, 1e-12)  # at a = 1 the sum is g + 1; the limit is that to 12 digits
+    return -np.expm1((draft_tokens + 1.0) * np.log1p(-rejected)) / rejected
+
+
+@kernel
+def verify_slowdown(draft_tokens, batch, critical_batch):
+    """Time of verifying g + 1 tokens over that of one step: max(1, B (g+1)/B*) / max(1, B/B*)."""
+    return np.maximum(1.0, batch * (draft_tokens + 1.0) / critical_batch) / np.maximum(1.0, batch / critical_batch)
+
+
 # --- grid drivers ---------------------------------------------------------------------------------------------------
+
+@kernel
+def decode_point(overlap, batch, weight_seconds, kv_seconds, compute_seconds, held, capacity, usd_per_second):
+    """One decode step from its times at peak rates: the nine outputs in the order of `OUTPUTS`."""
+    if overlap:
+        seconds = decode_overlap(weight_seconds, kv_seconds, compute_seconds)
+    else:
+        seconds = decode_additive(weight_seconds, kv_seconds, compute_seconds)
+    memory_seconds = weight_seconds + kv_seconds
+    rate = batch / seconds
+    return (seconds, rate, 1.0 / seconds, utilisation(compute_seconds, seconds), utilisation(memory_seconds, seconds), held,
+            usd_per_second / rate * 1e6, compute_seconds > memory_seconds, held <= capacity)
+
+
+OUTPUTS = ("seconds", "tokens_per_second", "tokens_per_second_per_user", "mfu", "mbu", "memory_bytes", "usd_per_mtok",
+           "compute_bound", "fits")
+
 
 @kernel
 def decode_grid(peak, bandwidth, memory, params, shared_params, expert_params, experts, active, compute_params,
                 weight_width, layer_bytes, window, full_layers, windowed_layers, overlap, chips, batch, context, usd, out):
-    """Fill `out` (8, n) with the decode step of n configurations of one model on one chip, in one pass.
+    """Fill `out` (9, n), in the order of `OUTPUTS`, with n decode steps of one model on one chip.
 
-    Rows: seconds, tokens/s, MFU, MBU, bytes held, fits (1 or 0), $/Mtok, compute seconds over memory seconds.
     `shared_params` are read at every step, `expert_params` is one expert over all layers that have experts.
     """
     for i in range(chips.size):
-        n, b, x = chips[i], batch[i], context[i]
-        flop_rate, byte_rate = n * peak, n * bandwidth
+        n, b = chips[i], batch[i]
         weights = (shared_params + expert_params * distinct_experts(experts, active, b)) * weight_width
-        kv = b * layer_bytes * cached_tokens(x, window, full_layers, windowed_layers)
-        flops = 2.0 * compute_params * b
-        if overlap:
-            seconds = decode_overlap(weights, kv, flops, flop_rate, byte_rate)
-        else:
-            seconds = decode_additive(weights, kv, flops, flop_rate, byte_rate)
-        held = params * weight_width + kv
-        out[0, i] = seconds
-        out[1, i] = b / seconds
-        out[2, i] = mfu(b / seconds, 2.0 * compute_params, n, peak)
-        out[3, i] = mbu(weights + kv, seconds, n, bandwidth)
-        out[4, i] = held
-        out[5, i] = held <= n * memory
-        out[6, i] = usd_per_mtok(usd[i] * n, b / seconds)
-        out[7, i] = flops / flop_rate / ((weights + kv) / byte_rate)
+        kv = b * layer_bytes * cached_tokens(context[i], window, full_layers, windowed_layers)
+        point = decode_point(overlap, b, memory_floor(weights, n, bandwidth), memory_floor(kv, n, bandwidth),
+                             2.0 * compute_params * b / (n * peak), params * weight_width + kv, n * memory, usd[i] * n / 3600.0)
+        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = point[0], point[1], point[2], point[3], point[4]
+        out[5, i], out[6, i], out[7, i], out[8, i] = point[5], point[6], point[7], point[8]
+
+
+@kernel
+def sweep_block(overlap, batch, weight_seconds, compute_seconds, kv_seconds, kv_bytes, weights_held, capacity, usd_per_second,
+                seconds, rate, per_user, mfu_, mbu_, held, usd, bound, fits):
+    """Write the nine outputs of one system over batch x context; what depends on one axis only comes in as a vector.
+
+    `weight_seconds`, `compute_seconds` follow `batch`; `kv_seconds`, `kv_bytes` are those of one sequence and follow context.
+    """
+    for i in range(batch.size):
+        b, w, c = batch[i], weight_seconds[i], compute_seconds[i]
+        for j in range(kv_seconds.size):
+            p = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
+            seconds[i, j], rate[i, j], per_user[i, j], mfu_[i, j], mbu_[i, j] = p[0], p[1], p[2], p[3], p[4]
+            held[i, j], usd[i, j], bound[i, j], fits[i, j] = p[5], p[6], p[7], p[8]
+
+
+@kernel
+def pick(point, index):
+    """One of the seven numbers of a `decode_point`; its tuple is mixed, so a running index needs the branches."""
+    if index == 0:
+        return point[0]
+    if index == 1:
+        return point[1]
+    if index == 2:
+        return point[2]
+    if index == 3:
+        return point[3]
+    if index == 4:
+        return point[4]
+    if index == 5:
+        return point[5]
+    return point[6]
+
+
+@kernel
+def best_block(overlap, batch, weight_seconds, compute_seconds, kv_seconds, kv_bytes, weights_held, capacity, usd_per_second,
+               must_fit, slowest, index, sign):
+    """Smallest sign x output[index] of one system over batch x context, and the row of the batch where it stands.
+
+    Counts only steps that fit (if `must_fit`) and take at most `slowest` seconds; nothing is stored.
+    """
+    best, row = np.inf, -1
+    for i in range(batch.size):
+        b, w, c = batch[i], weight_seconds[i], compute_seconds[i]
+        low = np.inf
+        for j in range(kv_seconds.size):
+            p = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
+            allowed = (p[8] or not must_fit) and p[0] <= slowest
+            low = min(low, sign * pick(p, index) if allowed else np.inf)
+        if low < best:
+            best, row = low, i
+    return best, row
+
+
+@kernel
+def pareto_block(overlap, batch, weight_seconds, compute_seconds, kv_seconds, kv_bytes, weights_held, capacity, usd_per_second,
+                 must_fit, slowest, x_index, x_sign, y_index, y_sign, front_x, front_y, found):
+    """Write into `found` (n, 4) the points that no point of the front dominates: x, y, row, column. Returns how many.
+
+    `front_x` ascends and `front_y` descends; smaller is better in both after the signs.
+    """
+    count = 0
+    for i in range(batch.size):
+        b, w, c = batch[i], weight_seconds[i], compute_seconds[i]
+        for j in range(kv_seconds.size):
+            p = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
+            x, y = x_sign * pick(p, x_index), y_sign * pick(p, y_index)
+            k = np.searchsorted(front_x, x, side="right") - 1
+            if p[0] <= slowest and (p[8] or not must_fit) and (k < 0 or y < front_y[k]):
+                found[count, 0], found[count, 1], found[count, 2], found[count, 3] = x, y, i, j
+                count += 1
+    return count

@@ -8,8 +8,9 @@ import numpy as np
 from . import kernels
 from .catalog import chip as find_chip
 from .catalog import model as find_model
-from .checks import broadcast, choice, fraction, number, plain
+from .checks import BadValue, broadcast, choice, fraction, number, plain, scalar, whole
 from .kernels import plain as formula
+from .network import all_gather_seconds, all_reduce_seconds, all_to_all_seconds
 from .transformer import Transformer
 from .units import fmt
 
@@ -134,3 +135,184 @@ def train_run(model, chip, chips, tokens, mfu, usd_per_chip_hour=None, watts_per
         usd_per_chip_hour=price, watts_per_chip=watts, pue=number("pue", pue, least=1.0))
     seconds = formula(kernels.training_seconds)(params, tokens, chips, chip.peak[dtype], used)
     return Run(plain(seconds), plain(seconds / 3600.0 * chips * price), plain(formula(kernels.energy)(seconds, chips, watts, pue)))
+
+
+BYTES_A_PARAM = {"weights": 2.0, "gradients": 2.0, "optimizer": 12.0}  # mixed-precision Adam: ZeRO (Rajbhandari 2020)
+SHARDED = {"optimizer": 1, "gradients": 2, "weights": 3}  # from which ZeRO stage a part is split over the data ranks
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the chips of a training step share the work; each count divides the next.
+
+    `chips` = tensor x pipeline x context x data. Experts are spread over ranks of `data`.
+    """
+
+    tensor: int
+    pipeline: int
+    context: int
+    data: int
+    expert: int
+    micro_batch: int
+    interleave: int
+    micro_batches: int
+
+    @classmethod
+    def of(cls, chips, sequences, tensor, pipeline, data, micro_batch, interleave, context_parallel, expert) -> "Layout":
+        sizes = {name: whole(name, value, least=1) for name, value in dict(
+            chips=chips, tensor=tensor, pipeline=pipeline, micro_batch=micro_batch, interleave=interleave,
+            context_parallel=context_parallel, expert=expert).items()}
+        model_ranks = sizes["tensor"] * sizes["pipeline"] * sizes["context_parallel"]
+        data = sizes["chips"] // model_ranks if data is None else whole("data", data, least=1)
+        if data * model_ranks != sizes["chips"]:
+            raise BadValue(f"chips={chips} is not tensor x pipeline x context_parallel x data = {model_ranks} x {data}")
+        if data % sizes["expert"]:
+            raise BadValue(f"expert={expert} does not divide data={data}")
+        micro_batches = sequences / (data * sizes["micro_batch"])
+        if micro_batches != int(micro_batches) or micro_batches < 1:
+            raise BadValue(f"batch_tokens / sequence = {sequences:g} sequences do not fill data={data} ranks with whole "
+                           f"micro-batches of {micro_batch}")
+        return cls(sizes["tensor"], sizes["pipeline"], sizes["context_parallel"], data, sizes["expert"],
+                   sizes["micro_batch"], sizes["interleave"], int(micro_batches))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step. `low` hides all communication behind arithmetic, `high` hides none."""
+
+    seconds: float
+    mfu: float
+    hfu: float
+    memory_bytes: float
+    fits: bool
+    low: float
+    high: float
+    bubble: float
+    parts: dict  # seconds of compute and of each kind of communication
+    memory: dict  # bytes a chip: weights, gradients, optimizer, activations
+
+    def __str__(self) -> str:
+        return (f"{fmt(self.seconds, 's')} a step ({fmt(self.low, 's')} to {fmt(self.high, 's')}), MFU {fmt(self.mfu, '%')}, "
+                f"HFU {fmt(self.hfu, '%')}, {fmt(self.memory_bytes, 'B')} a chip {'fits' if self.fits else 'DOES NOT FIT'}")
+
+
+def bubble_fraction(pipeline, micro_batches, interleave=1):
+    """Share of a step in which a pipeline stage idles: (p-1)/(m v + p-1).
+
+    Parameters
+    ----------
+    pipeline, micro_batches, interleave : float or array_like
+        Stages, micro-batches a step, model chunks a stage.
+
+    Returns
+    -------
+    float or ndarray
+        A fraction below 1. Source: Narayanan et al. (2021), section 2.2.
+    """
+    p, m, v = broadcast(pipeline=number("pipeline", pipeline, least=1.0), micro_batches=number("micro_batches", micro_batches, least=1.0),
+                        interleave=number("interleave", interleave, least=1.0))
+    return plain((p - 1) / (m * v + p - 1))
+
+
+def _step_memory(model: Transformer, at: Layout, sequence: float, zero: int, recompute: str, flash: bool) -> dict:
+    """Bytes on the fullest chip, by part. Activations after Korthikanti et al. (2022), with sequence parallelism."""
+    shard = (model.params - model.moe_layers * model.experts * model.expert_params * (1 - 1 / at.expert)) / (at.tensor * at.pipeline)
+    states = {part: width * shard / (at.data * at.context if zero >= SHARDED[part] else 1) for part, width in BYTES_A_PARAM.items()}
+    tokens = at.micro_batch * sequence / at.context
+    active = model.experts_active * model.expert_d_ff + model.experts_shared * model.expert_d_ff if model.moe_layers else model.d_ff
+    layer = tokens * (18 * model.d_model + (6 if model.gated else 4) * active) / at.tensor
+    scores = 0 if flash or recompute == "selective" else 5 * model.heads * tokens * sequence / at.tensor
+    kept = {"none": layer + scores, "selective": layer, "full": 2 * tokens * model.d_model / at.tensor}[recompute]
+    in_flight = min(at.micro_batches, at.pipeline) * (1 + (at.pipeline - 1) / at.pipeline / at.interleave * (at.interleave > 1))
+    working = layer + scores if recompute == "full" else 0
+    logits = 4 * tokens * model.vocab / at.tensor if at.pipeline == 1 else 0
+    return states | {"activations": kept * model.layers / at.pipeline * in_flight + working + logits}
+
+
+def _step_traffic(model: Transformer, at: Layout, sequence: float, zero: int, recompute: str, link: float, net: float) -> dict:
+    """Seconds of each kind of communication on one chip, none of it hidden."""
+    tokens, layers = at.micro_batch * sequence / at.context, model.layers / at.pipeline
+    activation = 2.0 * tokens * model.d_model
+    rounds = at.micro_batches * layers
+    cache = model.kv_layer_bytes("bf16") * at.micro_batch * sequence / at.tensor
+    experts = model.moe_layers * model.experts * model.expert_params
+    ranks, per_chip = at.data * at.context, at.tensor * at.pipeline
+    grads = {ranks: 2.0 * (model.params - experts) / per_chip}
+    grads[ranks / at.expert] = grads.get(ranks / at.expert, 0.0) + 2.0 * experts / per_chip / at.expert
+    reduce = all_reduce_seconds if zero < 3 else lambda *a: 1.5 * at.micro_batches * all_reduce_seconds(*a)
+    return {
+        "tensor": rounds * (6 if recompute == "full" else 4) * all_reduce_seconds(activation, at.tensor, link),
+        "context": rounds * 3 * all_gather_seconds(cache, at.context, net),
+        "expert": at.micro_batches * model.moe_layers / at.pipeline * 4
+        * all_to_all_seconds(activation * model.experts_active / at.tensor, at.expert, net),
+        "pipeline": 2 * at.micro_batches * at.interleave * activation / at.tensor / net * (at.pipeline > 1),
+        "data": sum(reduce(size, n, net) for n, size in grads.items()),
+    }
+
+
+def train_step(model, chip, chips, batch_tokens, sequence, tensor=1, pipeline=1, data=None, micro_batch=1, interleave=1,
+               context_parallel=1, expert=1, zero=1, recompute: str = "none", dtype: str = "bf16", stack: str = "roofline",
+               causal: bool = False, flash: bool = True, network_bandwidth=None) -> Step:
+    """Time, utilisation and memory of one training step under a parallel layout.
+
+    Parameters
+    ----------
+    model : str or Transformer
+    chip : str or Chip
+    chips, tensor, pipeline, data, context_parallel, expert : int
+        chips = tensor x pipeline x context_parallel x data; `data` is derived if None. Experts are spread over `expert`
+        of the data ranks.
+    batch_tokens, sequence : float
+        Tokens of a step and of one sequence.
+    micro_batch, interleave : int
+        Sequences of a micro-batch; model chunks a pipeline stage.
+    zero : {0, 1, 2, 3}
+        What the data ranks split: nothing, optimizer, + gradients, + weights (FSDP).
+    recompute : {"none", "selective", "full"}
+        Activations computed again in the backward pass.
+    dtype : str
+        Dtype of the peak.
+    stack : {"roofline", "overlap"}
+        "roofline": arithmetic at peak, tensor, context and expert communication exposed, gradients hidden behind the
+        backward pass as far as it lasts. "overlap": everything hidden, the lower bound.
+    causal, flash : bool
+        Count half of the attention FLOPs; never store attention scores.
+    network_bandwidth : float, optional
+        B/s a chip, one direction, outside the scale-up domain; the chip's own links if None.
+
+    Returns
+    -------
+    Step
+
+    Raises
+    ------
+    BadValue
+        If the layout does not divide the chips or the batch, or the chip's link bandwidth is not known.
+
+    References
+    ----------
+    Narayanan et al. (2021); Korthikanti et al. (2022); Rajbhandari et al. (2020), ZeRO.
+    """
+    model, chip = find_model(model), find_chip(chip)
+    choice("stack", stack, ("roofline", "overlap")), choice("recompute", recompute, tuple(REPEATED))
+    if whole("zero", zero) > 3:
+        raise BadValue(f"zero={zero!r}: 0, 1, 2 or 3 is needed")
+    sequence, tokens = scalar("sequence", sequence), scalar("batch_tokens", batch_tokens)
+    at = Layout.of(chips, tokens / sequence, tensor, pipeline, data, micro_batch, interleave, context_parallel, expert)
+    net = chip.link_bandwidth if network_bandwidth is None else scalar("network_bandwidth", network_bandwidth)
+    if at.tensor * at.pipeline * at.context * at.data > 1 and not (chip.link_bandwidth > 0 and net > 0):
+        raise BadValue(f"{chip.name}: its link bandwidth is not known; give network_bandwidth or chip.replace(link_bandwidth=...)")
+    useful = tokens * model.flops_per_token(sequence, training=True, causal=causal)
+    done = useful + tokens * REPEATED[recompute](model, sequence, causal)
+    rate = at.tensor * at.pipeline * at.context * at.data * chip.peak[dtype]
+    wires = _step_traffic(model, at, sequence, zero, recompute, chip.link_bandwidth, net)
+    bubble, compute = bubble_fraction(at.pipeline, at.micro_batches, at.interleave), done / rate
+    low = max(compute, sum(wires.values())) / (1 - bubble)
+    exposed = compute + wires["tensor"] + wires["context"] + wires["expert"]
+    high = (exposed + wires["pipeline"]) / (1 - bubble) + wires["data"]
+    middle = max(low, exposed / (1 - bubble) + max(0.0, wires["data"] - 2 / 3 * compute))
+    seconds = low if stack == "overlap" else middle
+    memory = _step_memory(model, at, sequence, zero, recompute, flash)
+    held = sum(memory.values())
+    return Step(seconds, useful / seconds / rate, done / seconds / rate, held, held <= chip.memory_bytes, low, high, bubble,
+                {"compute": compute} | wires, memory)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -135,12 +136,12 @@ class Transformer:
         """Weights of one dense feed-forward block."""
         return formula(kernels.ffn_params)(self.d_model, self.d_ff, self.gated)
 
-    @property
+    @cached_property
     def expert_params(self) -> int:
         """Weights of one expert in one layer."""
         return formula(kernels.ffn_params)(self.d_model, self.expert_d_ff, self.gated) if self.moe_layers else 0
 
-    @property
+    @cached_property
     def shared_params(self) -> int:
         """Everything but the routed experts: read at every step whatever the batch."""
         layer = self.attention_params + 2 * self.d_model

@@ -5,6 +5,7 @@ import math
 
 from .checks import BadValue, nearest, scalar
 
+#: Bytes per value of each data type that has a name here.
 DTYPE_BYTES = {
     "fp64": 8.0, "fp32": 4.0, "tf32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0,
     "fp6": 0.75, "fp4": 0.5, "int4": 0.5,

@@ -27,15 +27,19 @@ DOMAINS = {  # argument ranges in the order of the formula; ranges of ints are d
     "mfu": (COUNT, RATE, COUNT, RATE),
     "mbu": (BYTES, SMALL, COUNT, RATE),
     "memory_floor": (BYTES, COUNT, RATE),
-    "decode_additive": (BYTES, BYTES, (1e9, 1e16), (1e12, 1e15), (1e10, 1e13)),
-    "decode_overlap": (BYTES, BYTES, (1e9, 1e16), (1e12, 1e15), (1e10, 1e13)),
+    "decode_additive": (SMALL, SMALL, SMALL),
+    "decode_overlap": (SMALL, SMALL, SMALL),
+    "utilisation": (SMALL, SMALL),
+    "speculative_tokens": ((0.01, 0.99), (0.0, 20.0)),
+    "verify_slowdown": ((0.0, 20.0), (1.0, 1e4), (1.0, 1e3)),
     "usd_per_mtok": (SMALL, COUNT),
     "training_seconds": (BYTES, BYTES, COUNT, RATE, (0.01, 1.0)),
     "energy": (SMALL, COUNT, SMALL, (1.0, 2.0)),
     "batch_that_fits": ((1e9, 1e13), (1e9, 1e12), (1e5, 1e10)),
 }
 BRANCHES = {"latent_attention_params"}  # its plain form takes numbers only
-COMPILED = {name for name, f in vars(kernels).items() if hasattr(f, "py_func") and name != "decode_grid"}
+DRIVERS = {"decode_point", "pick", "decode_grid", "sweep_block", "best_block", "pareto_block"}  # loops over the formulas, tested by decode and sweep
+COMPILED = {name for name, f in vars(kernels).items() if hasattr(f, "py_func") and name not in DRIVERS}
 
 
 def grid(name, n=400):
@@ -113,7 +117,7 @@ def test_prefill_equals_twin(name, stack):
     hit = twins.distinct_experts(m.experts, m.experts_active, batch * prompt) if m.moe_layers else 0.0
     read, cache, flops = 2.0 * twins.model_params(m, hit), batch * twins.kv_bytes(m, prompt, 1.0), 2.0 * m.compute_params * batch * prompt
     step = twins.decode_overlap if stack == "overlap" else twins.decode_additive
-    seconds = step(read, cache, flops, 8 * 989.4e12, 8 * 3.35e12)
+    seconds = step(read / (8 * 3.35e12), cache / (8 * 3.35e12), flops / (8 * 989.4e12))
     assert_allclose(got.seconds, seconds, rtol=1e-12)
     assert_allclose(got.tokens_per_second, batch * prompt / seconds, rtol=1e-12)
     assert_allclose(got.mfu, flops / seconds / (8 * 989.4e12), rtol=1e-12)

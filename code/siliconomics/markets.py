@@ -1,0 +1,190 @@
+"""Who has the compute? Shares, concentration, inequality, H100-equivalents."""
+from __future__ import annotations
+
+import numpy as np
+
+from .catalog import chip as find_chip
+from .checks import BadValue, choice, number, plain
+from .tables import table
+from .units import DTYPE_BYTES
+
+
+def _amounts(name: str, values) -> np.ndarray:
+    """Amounts >= 0 along the last axis, not all zero."""
+    values = np.atleast_1d(number(name, values, zero=True))
+    if (values.sum(axis=-1) == 0).any():
+        raise BadValue(f"{name} sums to 0: at least one amount > 0 is needed")
+    return values
+
+
+def shares(units):
+    """Each amount over the sum of all.
+
+    Parameters
+    ----------
+    units : array_like or dict
+        Amounts >= 0, along the last axis.
+
+    Returns
+    -------
+    ndarray or dict
+        Fractions that sum to 1; a dict with the same keys for a dict.
+
+    Raises
+    ------
+    BadValue
+
+    Examples
+    --------
+    >>> shares({"a": 3, "b": 1})
+    {'a': 0.75, 'b': 0.25}
+    """
+    if isinstance(units, dict):
+        return dict(zip(units, shares(list(units.values())).tolist()))
+    units = _amounts("units", units)
+    return units / units.sum(axis=-1, keepdims=True)
+
+
+def hhi(shares, normalise: bool = True):
+    """Herfindahl-Hirschman index: the sum of the squared percentages, 10,000 for a monopoly.
+
+    Parameters
+    ----------
+    shares : array_like
+        Percentages or any amounts >= 0, along the last axis.
+    normalise : bool
+        Scale them to 100 % first. False squares them as given: they must be percentages, and what published tables
+        of rounded shares (83 + 13 + 5 = 101) were computed from.
+
+    Returns
+    -------
+    float or ndarray
+
+    Raises
+    ------
+    BadValue
+
+    References
+    ----------
+    Hirschman (1964), The Paternity of an Index.
+
+    Examples
+    --------
+    >>> hhi([83, 13, 5], normalise=False), round(hhi([83, 13, 5]))
+    (7083.0, 6943)
+    """
+    given = _amounts("shares", shares)
+    total = given.sum(axis=-1, keepdims=True)
+    if normalise:
+        return plain(((100 * given / total) ** 2).sum(axis=-1))
+    wrong = (total <= 1.5) | (total > 150)  # fractions or counts, not rounded percentages
+    if wrong.any():
+        raise BadValue(f"shares sum to {total[wrong].flat[0]:g}: percentages are needed with normalise=False")
+    return plain((given**2).sum(axis=-1))
+
+
+def gini(values):
+    """Gini coefficient of a whole population (not the sample form with n/(n - 1)).
+
+    Parameters
+    ----------
+    values : array_like
+        Amounts >= 0, along the last axis.
+
+    Returns
+    -------
+    float or ndarray
+        0 for equal amounts, 1 - 1/n if one of n has all.
+
+    Raises
+    ------
+    BadValue
+
+    References
+    ----------
+    Gini (1912), Variabilità e mutabilità; sum over sorted x of (2i - n - 1) x_i, over n sum(x).
+
+    Examples
+    --------
+    >>> gini([1, 1, 1, 1]), gini([0, 0, 0, 1])
+    (0.0, 0.75)
+    """
+    values = np.sort(_amounts("values", values), axis=-1)
+    n = values.shape[-1]
+    return plain(((2 * np.arange(1, n + 1) - n - 1) * values).sum(axis=-1) / (n * values.sum(axis=-1)))
+
+
+def lorenz(values) -> tuple[np.ndarray, np.ndarray]:
+    """Lorenz curve: what share of the total the poorest share of the owners holds.
+
+    Parameters
+    ----------
+    values : array_like
+        Amounts >= 0, along the last axis.
+
+    Returns
+    -------
+    tuple of ndarray
+        Population share and cumulative share, each of n + 1 points from 0 to 1.
+
+    Raises
+    ------
+    BadValue
+
+    References
+    ----------
+    Lorenz (1905), Methods of Measuring the Concentration of Wealth.
+    """
+    values = np.sort(_amounts("values", values), axis=-1)
+    held = np.concatenate([np.zeros((*values.shape[:-1], 1)), np.cumsum(values, axis=-1)], axis=-1)
+    return np.linspace(0.0, 1.0, held.shape[-1]), held / held[..., -1:]
+
+
+def _metric(chip, metric: str, dtype: str) -> float:
+    rates = {"flops": lambda: chip.peak[dtype], "bandwidth": lambda: chip.bandwidth,
+             "tpp": lambda: max(rate * DTYPE_BYTES[d] for d, rate in chip.peak.items())}
+    return rates[metric]()
+
+
+def h100_equivalents(units, chip, metric: str = "flops", dtype: str = "bf16"):
+    """How many H100 SXM hold as much of one metric as `units` of a chip.
+
+    Parameters
+    ----------
+    units : float or array_like
+    chip : str or Chip
+    metric : {"flops", "bandwidth", "tpp"}
+        Dense peak of `dtype`, memory bandwidth, or the largest product of peak and bits over all data types.
+    dtype : str
+        For "flops": a data type that both chips have. Epoch AI counts 8-bit peaks.
+
+    Returns
+    -------
+    float or ndarray
+
+    Raises
+    ------
+    BadValue, UnknownName, MissingDtype
+
+    Examples
+    --------
+    >>> round(h100_equivalents(1, "A100 SXM 80GB"), 4)
+    0.3153
+    """
+    choice("metric", metric, ("flops", "bandwidth", "tpp"))
+    ratio = _metric(find_chip(chip), metric, dtype) / _metric(find_chip("H100 SXM"), metric, dtype)
+    return plain(number("units", units, zero=True) * ratio)
+
+
+def shipments():
+    """Epoch AI's estimates of chips shipped, one row a chip and quarter.
+
+    Returns
+    -------
+    pandas.DataFrame
+        maker, chip, start and end of the quarter, units with their 5 and 95 % limits, h100e (Epoch's H100-equivalents,
+        by 8-bit peak) with theirs, and the source.
+    """
+    import pandas as pd
+
+    return pd.DataFrame([{**row, "source": ";".join(row["source"])} for row in table("shipments")])

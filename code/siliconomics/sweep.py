@@ -1,0 +1,349 @@
+"""Which configuration is best? Grids of decode steps over names and numbers, stored, or reduced while they run.
+
+A sweep is an outer product. One *system* is a model on n chips with its data types; its constants are hoisted, and a
+compiled loop runs over batch x context. Threads take the systems here, a Dask cluster takes them elsewhere: the same loop.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import as_completed as thread_results
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from . import kernels
+from .catalog import chip as find_chip
+from .catalog import model as find_model
+from .checks import BadValue, choice, flag, number, scalar
+from .decode import STACKS, decode
+from .kernels import plain as formula
+from .units import dtype_bytes
+
+DIMS = ("model", "chip", "n_chips", "batch", "context", "weights", "kv")
+STORED = ("model", "chip", "n_chips", "weights", "kv", "batch", "context")  # the compiled loop writes the last two
+NUMBERS = kernels.OUTPUTS[:7]
+UNITS = dict(zip(kernels.OUTPUTS, ("s", "token/s", "token/s", "1", "1", "byte", "USD/Mtok", "1 if compute-bound", "1 if it fits")))
+BLOCK = 1 << 17  # configurations a task: long enough to pay for its call, short enough to stop soon
+PATIENCE = 3.0  # seconds before a progress bar shows
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The axes of a sweep, checked."""
+
+    models: tuple
+    chips: tuple
+    n_chips: np.ndarray
+    batch: np.ndarray
+    context: np.ndarray
+    weights: tuple
+    kv: tuple
+    overlap: bool
+    prices: tuple
+    compute: str | None
+
+    @classmethod
+    def of(cls, models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute) -> "Grid":
+        models, chips = tuple(map(find_model, _listed("models", models))), tuple(map(find_chip, _listed("chips", chips)))
+        vectors = {name: number(name, np.atleast_1d(value), zero=name == "context")
+                   for name, value in (("n_chips", n_chips), ("batch", batch), ("context", context))}
+        for name, vector in vectors.items():
+            if vector.ndim != 1:
+                raise BadValue(f"{name} has shape {vector.shape}: a list of numbers is needed")
+        weights, kv = _listed("weights", weights), _listed("kv", kv)
+        for dtype in weights + kv:
+            dtype_bytes(dtype, "weights or kv")
+        if isinstance(usd_per_chip_hour, dict):
+            asked = {find_chip(name).name: price for name, price in usd_per_chip_hour.items()}
+        else:
+            asked = dict.fromkeys((c.name for c in chips), usd_per_chip_hour)
+        prices = tuple(np.nan if asked.get(c.name) is None else scalar("usd_per_chip_hour", asked[c.name], zero=True) for c in chips)
+        return cls(models, chips, *vectors.values(), weights, kv, choice("stack", stack, STACKS) == "overlap", prices, compute)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes in the order of `STORED`."""
+        return tuple(map(len, (self.models, self.chips, self.n_chips, self.weights, self.kv, self.batch, self.context)))
+
+    def systems(self) -> Iterator[tuple[tuple[int, ...], tuple]]:
+        """Yield (index into the first five axes, arguments of the compiled loops)."""
+        for m, c, n, w, k in product(*map(range, self.shape[:5])):
+            yield (m, c, n, w, k), self._system(self.models[m], self.chips[c], self.n_chips[n], self.weights[w], self.kv[k], self.prices[c])
+
+    def _system(self, model, chip, n, weights, kv, price) -> tuple:
+        width, floor = dtype_bytes(weights), formula(kernels.memory_floor)
+        read, cache = np.asarray(model.weight_bytes_read(self.batch, width)), np.asarray(model.kv_bytes(self.context, dtype_bytes(kv)))
+        rate = n * chip.peak[chip.compute_dtype(weights, self.compute)]
+        return (self.overlap, self.batch, floor(read, n, chip.bandwidth), 2.0 * model.compute_params * self.batch / rate,
+                floor(cache, n, chip.bandwidth), cache, model.weight_bytes(width), n * chip.memory_bytes, n * price / 3600.0)
+
+    def tasks(self) -> list[tuple]:
+        """(index of the system, first row, arguments with the batch cut to at most `BLOCK` configurations)."""
+        rows = max(1, BLOCK // self.context.size)
+        return [(index, start, (args[0], *(v[start:start + rows] for v in args[1:4]), *args[4:]))
+                for index, args in self.systems() for start in range(0, self.batch.size, rows)]
+
+    def row(self, index, batch: float, context) -> dict:
+        """Names and numbers of one configuration, evaluated by `decode`."""
+        m, c, n, w, k = index
+        step = decode(self.models[m], self.chips[c], self.n_chips[n], batch, context, self.weights[w], self.kv[k],
+                      STACKS[int(self.overlap)], None if np.isnan(self.prices[c]) else self.prices[c], self.compute)
+        where = {"model": self.models[m].name, "chip": self.chips[c].name, "n_chips": float(self.n_chips[n]), "batch": float(batch),
+                 "context": context, "weights": self.weights[w], "kv": self.kv[k]}
+        return where | {name: getattr(step, name) for name in NUMBERS} | {"bound": step.bound, "fits": step.fits}
+
+
+def _listed(name: str, values) -> tuple:
+    values = tuple(values) if isinstance(values, (list, tuple, set)) else (values,)
+    if not values:
+        raise BadValue(f"{name} is empty: at least one is needed")
+    return values
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+def _results(function, tasks: list[tuple], client, what: str) -> Iterator[tuple[tuple, object]]:
+    """Run `function(task)` for every task, on threads or on a Dask cluster, and yield (task, result) as they end.
+
+    Ctrl-C ends the iteration early; what was yielded stays.
+    """
+    from tqdm import tqdm
+
+    bar = tqdm(total=len(tasks), desc=what, delay=PATIENCE, disable=None, unit="block")
+    try:
+        for task, result in (_on_cluster if client is not None else _on_threads)(function, tasks, client):
+            bar.update()
+            yield task, result
+    except KeyboardInterrupt:
+        pass
+    finally:
+        bar.close()
+
+
+def _on_threads(function, tasks, _) -> Iterator[tuple[tuple, object]]:
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for start in range(0, len(tasks), 64 * workers):  # a bounded queue: Ctrl-C does not wait for the rest
+                futures = {pool.submit(function, task): task for task in tasks[start:start + 64 * workers]}
+                for future in thread_results(futures):
+                    yield futures[future], future.result()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _on_cluster(function, tasks, client) -> Iterator[tuple[tuple, object]]:
+    from distributed import as_completed
+
+    futures = {client.submit(function, task, pure=False): task for task in tasks}
+    for future, result in as_completed(futures, with_results=True):
+        yield futures[future], result
+
+
+def _block(task) -> tuple[np.ndarray, ...]:
+    """The nine outputs of one task, in fresh arrays."""
+    _, _, args = task
+    shape = args[1].size, args[4].size
+    out = *(np.empty(shape) for _ in NUMBERS), np.empty(shape, np.int8), np.empty(shape, bool)
+    kernels.sweep_block(*args, *out)
+    return out
+
+
+def sweep(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf16", stack: str = "roofline",
+          usd_per_chip_hour=None, compute: str | None = None, client=None):
+    """Decode steps over the outer product of all axes.
+
+    Parameters
+    ----------
+    models, chips : list of str, Transformer or Chip
+    n_chips, batch, context : array_like
+        Numbers of chips, sequences and cached tokens; one-dimensional.
+    weights, kv : list of str
+        Storage dtypes.
+    stack : {"roofline", "overlap"}
+    usd_per_chip_hour : float or dict, optional
+        One price, or chip -> price; without one, dollars are nan.
+    compute : str, optional
+        Dtype of the arithmetic; by default as for `decode`.
+    client : distributed.Client, optional
+        A Dask cluster that takes the blocks; threads of this process otherwise.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions model, chip, n_chips, batch, context, weights, kv; 58 bytes a configuration. Units stand in the
+        variables' attributes. After Ctrl-C the blocks not reached are nan (and do not fit), and ``attrs["complete"]`` is False.
+
+    Raises
+    ------
+    BadValue, UnknownName, MissingDtype
+    """
+    import xarray as xr
+
+    grid = Grid.of(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute)
+    dtypes = (float,) * len(NUMBERS) + (np.int8, bool)
+    arrays = [np.empty(grid.shape, dtype) for dtype in dtypes]
+    tasks, done = grid.tasks(), set()
+
+    def store(task):
+        index, start, args = task
+        kernels.sweep_block(*args, *(a[index][start:start + args[1].size] for a in arrays))
+
+    for task, result in _results(store if client is None else _block, tasks, client, "sweep"):
+        index, start, args = task
+        for array, block in zip(arrays, result or ()):
+            array[index][start:start + args[1].size] = block
+        done.add((index, start))
+    for index, start, args in tasks:
+        if (index, start) not in done:
+            for array in arrays:
+                array[index][start:start + args[1].size] = np.nan if array.dtype == float else 0
+    coords = {"model": [m.name for m in grid.models], "chip": [c.name for c in grid.chips], "n_chips": grid.n_chips, "batch": grid.batch,
+              "context": grid.context, "weights": list(grid.weights), "kv": list(grid.kv)}
+    data = {name: xr.Variable(STORED, array, {"units": UNITS[name]}).transpose(*DIMS) for name, array in zip(kernels.OUTPUTS, arrays)}
+    return xr.Dataset(data, coords, {"stack": stack, "complete": len(done) == len(tasks)})
+
+
+# --- reductions that store nothing ----------------------------------------------------------------------------------
+
+def _allowed(where: dict | None) -> tuple[bool, float]:
+    """(must fit, longest step in seconds) from conditions."""
+    where = {"fits": True} if where is None else dict(where)
+    must_fit, slowest = flag("where['fits']", where.pop("fits", False)), np.inf
+    if "seconds" in where:
+        slowest = scalar("where['seconds']", where.pop("seconds"))
+    if "tokens_per_second_per_user" in where:
+        slowest = min(slowest, 1.0 / scalar("where['tokens_per_second_per_user']", where.pop("tokens_per_second_per_user")))
+    if where:
+        raise BadValue(f"where has {list(where)}: 'fits', 'seconds' (at most) or 'tokens_per_second_per_user' (at least) are known")
+    return must_fit, slowest
+
+
+@dataclass(frozen=True)
+class _Best:
+    """Picklable: the smallest value of one task and its row."""
+
+    must_fit: bool
+    slowest: float
+    index: int
+    sign: float
+
+    def __call__(self, task):
+        return kernels.best_block(*task[2], self.must_fit, self.slowest, self.index, self.sign)
+
+
+def best(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf16", stack: str = "roofline",
+         usd_per_chip_hour=None, compute: str | None = None, minimise: str = "", maximise: str = "", where: dict | None = None,
+         client=None) -> dict:
+    """The best configuration of a sweep, found without storing the sweep.
+
+    Parameters
+    ----------
+    models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute, client
+        As for `sweep`.
+    minimise, maximise : str
+        One output, for example ``minimise="usd_per_mtok"`` (the default) or ``maximise="tokens_per_second"``.
+    where : dict, optional
+        Conditions: ``fits`` (default True), ``seconds`` at most, ``tokens_per_second_per_user`` at least.
+
+    Returns
+    -------
+    dict
+        Names, axes and outputs of the configuration, as `decode` gives them. After Ctrl-C the best one met so far,
+        with ``complete`` False.
+
+    Raises
+    ------
+    BadValue
+        If nothing meets the conditions, or dollars are asked for without a price.
+    """
+    if minimise and maximise:
+        raise BadValue("minimise and maximise: give one of them")
+    target, sign = (maximise, -1.0) if maximise else (minimise or "usd_per_mtok", 1.0)
+    index, (must_fit, slowest) = NUMBERS.index(choice("minimise or maximise", target, NUMBERS)), _allowed(where)
+    grid = Grid.of(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute)
+    tasks, low, found, done = grid.tasks(), np.inf, None, 0
+    for (system, start, _), (value, row) in _results(_Best(must_fit, slowest, index, sign), tasks, client, "best"):
+        done += 1
+        key = (value, system, start)
+        if row >= 0 and (found is None or key < (low, *found[:2])):  # ties go to the first in the order of the axes
+            low, found = value, (system, start, row)
+    if found is None:
+        raise BadValue(f"no configuration meets where={where or {'fits': True}}" + (
+            "" if target != "usd_per_mtok" or not np.isnan(grid.prices).all() else ": usd_per_chip_hour is needed for dollars"))
+    system, start, row = found
+    rows = grid.row(system, grid.batch[start + row], grid.context)
+    scores = np.where((rows["fits"] | (not must_fit)) & (rows["seconds"] <= slowest), sign * rows[target], np.inf)
+    at = float(grid.context[np.argmin(scores)])
+    return grid.row(system, grid.batch[start + row], at) | {"complete": done == len(tasks)}
+
+
+@dataclass(frozen=True)
+class _Front:
+    """Picklable: the points of one task that a given front does not dominate, as rows x, y, row, column."""
+
+    must_fit: bool
+    slowest: float
+    x: tuple
+    y: tuple
+    front: np.ndarray
+
+    def __call__(self, task):
+        args = task[2]
+        found = np.empty((args[1].size * args[4].size, 4))
+        count = kernels.pareto_block(*args, self.must_fit, self.slowest, *self.x, *self.y, self.front[0], self.front[1], found)
+        return _undominated(found[:count])
+
+
+def _undominated(points: np.ndarray) -> np.ndarray:
+    """Rows of `points` (first columns x, y, smaller is better) that no other row dominates, by ascending x."""
+    ordered = points[np.lexsort((points[:, 1], points[:, 0]))]
+    lowest = np.minimum.accumulate(ordered[:, 1])
+    return ordered[np.concatenate([[True], ordered[1:, 1] < lowest[:-1]])[:len(ordered)]]
+
+
+def pareto(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf16", stack: str = "roofline",
+           usd_per_chip_hour=None, compute: str | None = None, x: str = "seconds", y: str = "usd_per_mtok",
+           where: dict | None = None, client=None):
+    """The configurations of a sweep that are best in x, y or a compromise: no other is better in both.
+
+    Parameters
+    ----------
+    models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute, where, client
+        As for `best`.
+    x, y : str
+        Two outputs. Seconds, bytes and dollars are better small, rates and utilisations large.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a configuration of the front, from the best x to the best y, with all axes and outputs.
+        ``attrs["complete"]`` is False after Ctrl-C.
+    """
+    import pandas as pd
+
+    signs = {name: 1.0 if name in ("seconds", "memory_bytes", "usd_per_mtok") else -1.0 for name in NUMBERS}
+    axes = [(NUMBERS.index(choice(axis, name, NUMBERS)), signs[name]) for axis, name in (("x", x), ("y", y))]
+    grid, (must_fit, slowest) = Grid.of(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute), _allowed(where)
+    tasks, front, done = grid.tasks(), np.empty((0, 5)), 0
+    while done < len(tasks):  # rounds of growing size: the front of one round filters the next
+        part = tasks[done:done + max(8, done)]
+        numbered = {(system, start): n for n, (system, start, _) in enumerate(part, start=done)}
+        step = _Front(must_fit, slowest, *axes, np.ascontiguousarray(front[:, :2].T))
+        new, ended = [front], 0
+        for (system, start, args), points in _results(step, part, client, "pareto"):
+            ended += 1
+            n = numbered[system, start]
+            new.append(np.column_stack([points[:, :2], np.full(len(points), n), points[:, 2:]]))
+        front = _undominated(np.concatenate([p if p.shape[1] == 5 else p[:, :5] for p in new]))
+        if ended < len(part):
+            break
+        done += len(part)
+    rows = [grid.row(tasks[int(n)][0], tasks[int(n)][2][1][int(i)], float(grid.context[int(j)])) for _, _, n, i, j in front]
+    frame = pd.DataFrame(rows)
+    frame.attrs["complete"] = done == len(tasks)
+    return frame
