@@ -144,17 +144,29 @@ def _on_cluster(function, tasks, client) -> Iterator[tuple[tuple, object]]:
         yield futures[future], result
 
 
+def _arrays(shape: tuple[int, ...]) -> list[np.ndarray]:
+    return [np.empty(shape, dtype) for dtype in (float,) * len(NUMBERS) + (np.int8, bool)]
+
+
+def _arrays_of(dataset, shape: tuple[int, ...]) -> list[np.ndarray]:
+    """The memory of a former sweep, in the order of `STORED`."""
+    arrays = [dataset[name].transpose(*STORED).values for name in kernels.OUTPUTS]
+    if arrays[0].shape != shape:
+        raise BadValue(f"out has shape {arrays[0].shape}: {shape} is needed ({', '.join(STORED)})")
+    return arrays
+
+
 def _block(task) -> tuple[np.ndarray, ...]:
     """The nine outputs of one task, in fresh arrays."""
     _, _, args = task
     shape = args[1].size, args[4].size
-    out = *(np.empty(shape) for _ in NUMBERS), np.empty(shape, np.int8), np.empty(shape, bool)
+    out = _arrays(shape)
     kernels.sweep_block(*args, *out)
-    return out
+    return tuple(out)
 
 
 def sweep(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf16", stack: str = "roofline",
-          usd_per_chip_hour=None, compute: str | None = None, client=None):
+          usd_per_chip_hour=None, compute: str | None = None, client=None, out=None):
     """Decode steps over the outer product of all axes.
 
     Parameters
@@ -171,6 +183,8 @@ def sweep(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="b
         Dtype of the arithmetic; by default as for `decode`.
     client : distributed.Client, optional
         A Dask cluster that takes the blocks; threads of this process otherwise.
+    out : xarray.Dataset, optional
+        A former result of the same shape, whose memory is written over. New memory costs about as much time as the sweep.
 
     Returns
     -------
@@ -185,8 +199,7 @@ def sweep(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="b
     import xarray as xr
 
     grid = Grid.of(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute)
-    dtypes = (float,) * len(NUMBERS) + (np.int8, bool)
-    arrays = [np.empty(grid.shape, dtype) for dtype in dtypes]
+    arrays = _arrays(grid.shape) if out is None else _arrays_of(out, grid.shape)
     tasks, done = grid.tasks(), set()
 
     def store(task):

@@ -34,6 +34,15 @@ def test_outputs_take_58_bytes_and_name_their_units():
     assert data.seconds.attrs["units"] == "s" and data.usd_per_mtok.isnull().all()
 
 
+def test_memory_of_a_former_sweep_is_written_over():
+    first = si.sweep(**WIDE)
+    again = si.sweep(**{**WIDE, "batch": WIDE["batch"] + 1}, out=first)
+    assert np.shares_memory(again.seconds.values, first.seconds.values)
+    assert again.equals(si.sweep(**{**WIDE, "batch": WIDE["batch"] + 1}))
+    with pytest.raises(ValueError, match="out has shape"):
+        si.sweep(**AXES, out=first)
+
+
 @pytest.mark.parametrize("target, sense", [("usd_per_mtok", "minimise"), ("seconds", "minimise"), ("tokens_per_second", "maximise"), ("mfu", "maximise")])
 @pytest.mark.parametrize("where", [None, {"fits": False}, {"seconds": 0.02}, {"fits": True, "tokens_per_second_per_user": 40}], ids=str)
 def test_best_equals_brute_force(target, sense, where):
