@@ -9,7 +9,7 @@ from importlib import import_module
 from .catalog import Chip, chip, chip_facts, chips, model, models
 from .chain import chokepoints, concentration, export_class, graph, joint_survival, load_chain, load_eto, min_cut, performance_density, remove, tpp
 from .checks import BadValue, MissingDtype, UnknownName
-from .decode import Decode, Prefill, decode, max_batch, mbu, prefill, speculative, usd_per_mtok
+from .decode import Decode, Prefill, Split, decode, disaggregate, max_batch, mbu, prefill, speculative, usd_per_mtok
 from .fab import (Chiplet, PackageCost, bill_of_materials, chiplet_cost, defect_density, die_cost, die_yield, dies_per_wafer, harvested_yield,
                   package_needs, packages_per_wafer, supply, wafers_needed)
 from .fleet import (break_even, break_even_utilisation, carbon, checkpoint_interval, depreciation, energy_cost, goodput, littles_law, mtbf,
@@ -19,7 +19,7 @@ from .measurements import measured, measured_mbu
 from .network import (all_gather_seconds, all_reduce_seconds, all_to_all_seconds, bus_bandwidth, fibre_round_trip,
                       hierarchical_all_reduce_seconds, local_sgd_overhead, torus_all_to_all_seconds, torus_bisection, torus_hops,
                       tree_crossover_bytes)
-from .roofline import attainable, critical_batch, memory_floor
+from .roofline import attainable, critical_batch, matmul_seconds, memory_floor
 from .scaling import (Fit, doubling_time, fit_parametric, growth_gap, growth_per_year, kaplan_loss, kaplan_optimal, lifetime_optimal, loss, optimal,
                       scaling_fit, tokens_for)
 from .sweep import best, pareto, sweep

@@ -168,6 +168,13 @@ def chip(name) -> Chip:
     ------
     UnknownName
         A KeyError that lists the nearest names, or the candidates of an ambiguous one.
+
+    Examples
+    --------
+    >>> str(chip("h100_sxm"))
+    'H100 SXM: 989.4 TFLOP/s bf16, 3.35 TB/s'
+    >>> round(chip("H100 SXM").replace(bandwidth=4.8e12).ridge())
+    206
     """
     return name if isinstance(name, Chip) else _load_chip(_resolve(name, "chip"))
 
@@ -179,7 +186,14 @@ def _load_model(name: str) -> Transformer:
 
 
 def model(name) -> Transformer:
-    """Look a model up by name, or pass a `Transformer` through. Same matching and errors as `chip`."""
+    """Look a model up by name, or pass a `Transformer` through. Same matching and errors as `chip`.
+
+    Examples
+    --------
+    >>> llama = model("meta-llama/Llama-3.1-70B")
+    >>> llama.name, llama.attention, f"{llama.weight_bytes('fp8') / 1e9:.1f} GB"
+    ('Llama 3.1 70B', 'gqa', '70.6 GB')
+    """
     return name if isinstance(name, Transformer) else _load_model(_resolve(name, "model"))
 
 

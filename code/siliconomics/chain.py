@@ -411,6 +411,11 @@ def min_cut(target: str, by: str = "country", largest: int = 2, chain: Chain | N
     References
     ----------
     Vesely et al. (1981), Fault Tree Handbook, NUREG-0492.
+
+    Examples
+    --------
+    >>> ("NLD",) in min_cut("ai_server", largest=1)
+    True
     """
     chain, by, largest = _chain(chain), choice("by", by, BY), whole("largest", largest, least=1)
     threshold, variants = _settings(threshold, variants)
@@ -536,6 +541,11 @@ def performance_density(chip, die_mm2=None):
     ------
     BadValue
         Where neither is known.
+
+    Examples
+    --------
+    >>> round(performance_density("A100 SXM 80GB"), 2)
+    6.04
     """
     chip = find_chip(chip)
     return plain(tpp(chip) / number("die_mm2", chip.die_mm2 if die_mm2 is None else die_mm2))

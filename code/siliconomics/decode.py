@@ -24,15 +24,24 @@ class Decode:
 
     Attributes
     ----------
-    seconds : time of a step, which is the time per output token of every sequence in the batch
-    tokens_per_second, tokens_per_second_per_user : output of the system, and of one sequence
-    mfu : 2 N B over time and peak; attention FLOPs are not in it, see `attention_flops`
-    mbu : weight bytes and KV bytes over time and bandwidth
-    bound : "memory" or "compute", whichever resource alone would take longer
-    memory_bytes : weights and caches held
-    fits : whether they fit in the chips' memory
-    usd_per_mtok : dollars for a million output tokens; nan without a price
-    attention_flops : FLOPs of the attention products of the whole batch, beside the step's 2 N B
+    seconds
+        Time of a step, which is the time per output token of every sequence in the batch.
+    tokens_per_second, tokens_per_second_per_user
+        Output of the system, and of one sequence.
+    mfu
+        2 N B over time and peak; attention FLOPs are not in it, see `attention_flops`.
+    mbu
+        Weight bytes and KV bytes over time and bandwidth.
+    bound
+        "memory" or "compute", whichever resource alone would take longer.
+    memory_bytes
+        Weights and caches held.
+    fits
+        Whether they fit in the chips' memory.
+    usd_per_mtok
+        Dollars for a million output tokens; nan without a price.
+    attention_flops
+        FLOPs of the attention products of the whole batch, beside the step's 2 N B.
     """
 
     seconds: float
@@ -279,3 +288,53 @@ def speculative(acceptance, draft_tokens, draft_cost, batch=1, critical_batch=np
         draft_cost=number("draft_cost", draft_cost, zero=True), batch=number("batch", batch), critical_batch=critical)
     tokens, slower = formula(kernels.speculative_tokens)(a, g), formula(kernels.verify_slowdown)(g, b, critical)
     return plain(tokens), plain(tokens / (g * c + slower))
+
+
+@dataclass(frozen=True)
+class Split:
+    """Prefill and decode on chips of their own. Times are those of one request."""
+
+    prefill_seconds: float
+    decode_seconds: float
+    prefill_per_decode_chip: float
+    kv_bytes: float
+    transfer_seconds: float
+    requests_per_second_per_chip: float
+
+
+def disaggregate(model, chip, prompt, output, prefill_chips=1, decode_chips=1, batch=1, weights="bf16", kv="bf16",
+                 stack: str = "roofline", decode_chip=None, network_bandwidth=np.nan) -> Split:
+    """How many prefill chips keep one decode chip busy, when the two phases run apart?
+
+    Parameters
+    ----------
+    model : str or Transformer
+    chip, decode_chip : str or Chip
+        Of the prefill and of the decode machines; the same if `decode_chip` is None.
+    prompt, output : float or array_like
+        Tokens of a request.
+    prefill_chips, decode_chips : float or array_like
+        Chips of one machine of each kind.
+    batch : float or array_like
+        Requests decoded together.
+    weights, kv, stack
+        As for `decode`.
+    network_bandwidth : float or array_like
+        B/s between two machines, for the cache of one request; nan if not asked.
+
+    Returns
+    -------
+    Split
+        `prefill_per_decode_chip` is the ratio of chip-seconds a request spends in the two phases, attention of the
+        prompt included; `requests_per_second_per_chip` is what the balanced fleet serves. Source: balance of rates,
+        as in Patel et al. (2024), Splitwise.
+    """
+    first = prefill(model, chip, prefill_chips, prompt, 1, weights, kv, stack)
+    context = number("prompt", prompt) + number("output", output) / 2.0
+    step = decode(model, decode_chip or chip, decode_chips, batch, context, weights, kv, stack)
+    prompt_time = np.asarray(first.seconds) + first.attention_seconds
+    output_time = np.asarray(step.seconds) * number("output", output)
+    held = np.asarray(find_model(model).kv_bytes(prompt, dtype_bytes(kv, "kv")))
+    spent = prompt_time * prefill_chips, output_time * decode_chips / np.asarray(batch, dtype=float)
+    return Split(*map(plain, (prompt_time, output_time, spent[0] / spent[1], held, held / np.asarray(network_bandwidth, dtype=float),
+                              1.0 / (spent[0] + spent[1]))))

@@ -399,6 +399,13 @@ def chiplet_cost(chiplets, package: str = "organic", scribe_mm=0.2, edge_mm=5) -
     References
     ----------
     Feng and Ma (2022), Chiplet Actuary, arXiv:2203.12268, section 3.
+
+    Examples
+    --------
+    >>> one = chiplet_cost(Chiplet(800, 9346, 0.09))
+    >>> four = chiplet_cost(Chiplet(200, 9346, 0.09, count=4), "organic")
+    >>> round(one.total), round(four.total)
+    (342, 206)
     """
     rows = {row["package"]: row for row in table("packaging")}
     p = rows[known("package", package, rows)]
@@ -446,6 +453,12 @@ def bill_of_materials(product: str, by: str | None = None):
     Raises
     ------
     UnknownName
+
+    Examples
+    --------
+    >>> parts = bill_of_materials("H100 SXM")
+    >>> parts.index[0], f"${parts.usd.sum():,.0f}"
+    ('logic', '$3,320')
     """
     import pandas as pd
 

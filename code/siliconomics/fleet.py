@@ -72,7 +72,13 @@ def site_power(chips, watts_per_chip, load=1.0, pue=1.0):
 
 
 def energy_cost(joules, usd_per_kwh):
-    """Dollars for `joules` at a price per kWh."""
+    """Dollars for `joules` at a price per kWh.
+
+    Examples
+    --------
+    >>> energy_cost(3.6e9, usd_per_kwh=0.08)  # a megawatt-hour
+    80.0
+    """
     joules, price = broadcast(joules=number("joules", joules, zero=True), usd_per_kwh=number("usd_per_kwh", usd_per_kwh, zero=True))
     return plain(joules / JOULES_PER_KWH * price)
 
@@ -112,7 +118,13 @@ def mtbf(failures, time, parts=1):
 
 
 def system_mtbf(part_mtbf, parts):
-    """Mean time between failures of a system that stops with any of its `parts`, each failing at random: M / n."""
+    """Mean time between failures of a system that stops with any of its `parts`, each failing at random: M / n.
+
+    Examples
+    --------
+    >>> round(system_mtbf(50_000, 16_384), 2)  # hours
+    3.05
+    """
     part_mtbf, parts = broadcast(part_mtbf=number("part_mtbf", part_mtbf), parts=number("parts", parts))
     return plain(part_mtbf / parts)
 
@@ -187,6 +199,11 @@ def goodput(interval, cost, mtbf, restart=0.0):
     References
     ----------
     Daly (2006), the complete cost function.
+
+    Examples
+    --------
+    >>> [round(goodput(minutes, 1, 185.5847), 3) for minutes in (5, 18.6, 120)]
+    [0.82, 0.9, 0.703]
     """
     interval, cost, mtbf, restart = broadcast(
         interval=number("interval", interval), cost=number("cost", cost, zero=True), mtbf=number("mtbf", mtbf),
@@ -263,6 +280,11 @@ def tco(usd_per_chip, years, watts_per_chip, usd_per_kwh, load=1.0, pue=1.0, usd
     Returns
     -------
     Ownership
+
+    Examples
+    --------
+    >>> round(tco(31_250, 4, 1_389, usd_per_kwh=0.06, load=0.8, pue=1.25).usd_per_hour, 3)
+    0.975
     """
     price, share, watts, rent = broadcast(
         usd_per_chip=number("usd_per_chip", usd_per_chip, zero=True), upkeep=number("upkeep", upkeep, zero=True),
@@ -275,7 +297,13 @@ def tco(usd_per_chip, years, watts_per_chip, usd_per_kwh, load=1.0, pue=1.0, usd
 
 
 def break_even(usd_to_own, rent_usd_per_hour, own_usd_per_hour=0.0):
-    """Hours of use after which owning is cheaper than renting; inf where running it costs as much as the rent."""
+    """Hours of use after which owning is cheaper than renting; inf where running it costs as much as the rent.
+
+    Examples
+    --------
+    >>> round(break_even(31_250, rent_usd_per_hour=2.5, own_usd_per_hour=0.5))  # hours
+    15625
+    """
     own, rent, run = broadcast(
         usd_to_own=number("usd_to_own", usd_to_own, zero=True), rent_usd_per_hour=number("rent_usd_per_hour", rent_usd_per_hour),
         own_usd_per_hour=number("own_usd_per_hour", own_usd_per_hour, zero=True))
@@ -329,6 +357,11 @@ def npv(income, costs, rate):
     ------
     BadValue
         If neither `income` nor `costs` has a years axis.
+
+    Examples
+    --------
+    >>> round(npv([0, 60, 60], [100, 0, 0], rate=0.1), 2)
+    4.13
     """
     income, costs = broadcast(income=number("income", income, zero=True), costs=number("costs", costs, zero=True))
     if income.ndim == 0:
@@ -359,6 +392,11 @@ def littles_law(requests=None, per_second=None, seconds=None):
     References
     ----------
     Little (1961), A proof for the queuing formula L = lambda W.
+
+    Examples
+    --------
+    >>> littles_law(per_second=10, seconds=3)  # requests in flight
+    30.0
     """
     named = {"requests": requests, "per_second": per_second, "seconds": seconds}
     given = {k: number(k, v) for k, v in named.items() if v is not None}
@@ -389,6 +427,11 @@ def queue_wait(utilisation, service_seconds, variation=1.0):
     References
     ----------
     Pollaczek (1930) and Khinchine (1932), the M/G/1 queue with Poisson arrivals.
+
+    Examples
+    --------
+    >>> [round(queue_wait(load, 1), 2) for load in (0.5, 0.9, 0.99)]
+    [1.0, 9.0, 99.0]
     """
     used, service, cv = broadcast(
         utilisation=number("utilisation", utilisation, zero=True), service_seconds=number("service_seconds", service_seconds),

@@ -134,6 +134,12 @@ def lorenz(values) -> tuple[np.ndarray, np.ndarray]:
     References
     ----------
     Lorenz (1905), Methods of Measuring the Concentration of Wealth.
+
+    Examples
+    --------
+    >>> owners, held = lorenz([1, 3])
+    >>> held.tolist()
+    [0.0, 0.25, 1.0]
     """
     values = np.sort(_amounts("values", values), axis=-1)
     held = np.concatenate([np.zeros((*values.shape[:-1], 1)), np.cumsum(values, axis=-1)], axis=-1)

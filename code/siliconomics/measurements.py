@@ -29,6 +29,12 @@ def measured(**where) -> list[dict]:
     ------
     BadValue
         If a column does not exist.
+
+    Examples
+    --------
+    >>> rows = measured(model="Llama 2 7B", software="gpt-fast", weights="bf16")
+    >>> [f"{row['seconds'] * 1e3:.2f} ms" for row in rows][:1]
+    ['9.53 ms']
     """
     rows = table("measurements")
     for column in where:
@@ -48,6 +54,12 @@ def measured_mbu(row: dict) -> tuple[float, float, float]:
     -------
     tuple of float
         (low, central, high), fractions.
+
+    Examples
+    --------
+    >>> row = measured(id="DE001")[0]
+    >>> [f"{share:.1%}" for share in measured_mbu(row)]
+    ['68.0%', '69.6%', '69.9%']
     """
     def at(context: float, embedding: bool = True) -> float:
         return mbu(row["seconds"], row["model"], row["chip"], row["chips"], row["batch"], context,

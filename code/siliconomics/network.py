@@ -31,6 +31,11 @@ def all_gather_seconds(bytes, n, bandwidth, latency=0):
     -------
     float or ndarray
         Seconds. Source: NVIDIA nccl-tests, PERFORMANCE.md; How to Scale Your Model (2025).
+
+    Examples
+    --------
+    >>> f"{all_gather_seconds(1e9, 8, 450e9) * 1e3:.3f} ms"
+    '1.944 ms'
     """
     size, n, rate, hop = _inputs(bytes, n, bandwidth, latency)
     return plain((n - 1) / n * size / rate + (n - 1) * hop)
@@ -51,6 +56,11 @@ def all_reduce_seconds(bytes, n, bandwidth, latency=0, algorithm: str = "ring"):
     -------
     float or ndarray
         Seconds; 0 for one chip.
+
+    Examples
+    --------
+    >>> [f"{all_reduce_seconds(1e3, 64, 450e9, 1e-6, how) * 1e6:.1f} us" for how in ("ring", "tree")]
+    ['126.0 us', '12.0 us']
     """
     if choice("algorithm", algorithm, ("ring", "tree")) == "ring":
         return plain(2 * np.asarray(all_gather_seconds(bytes, n, bandwidth, latency)))
@@ -71,6 +81,11 @@ def bus_bandwidth(bytes, seconds, n):
     """Bus bandwidth of an all-reduce, 2(n-1)/n of bytes/seconds: comparable with the link's rate whatever n is.
 
     Source: NVIDIA nccl-tests, PERFORMANCE.md.
+
+    Examples
+    --------
+    >>> f"{bus_bandwidth(1e9, 5e-3, 8) / 1e9:.0f} GB/s"
+    '350 GB/s'
     """
     size, time, n = broadcast(bytes=number("bytes", bytes), seconds=number("seconds", seconds), n=number("n", n, least=1.0))
     return plain(2 * (n - 1) / n * size / time)
@@ -112,7 +127,13 @@ def torus_all_to_all_seconds(bytes, axes, link_bandwidth):
 
 
 def torus_hops(axes, wrapped: bool = True) -> float:
-    """Hops between the two chips of a torus that lie farthest apart."""
+    """Hops between the two chips of a torus that lie farthest apart.
+
+    Examples
+    --------
+    >>> torus_hops([16, 16, 16]), torus_hops([16, 16, 16], wrapped=False)
+    (24.0, 45.0)
+    """
     axes = number("axes", axes, least=1.0)
     return float((axes // 2).sum() if wrapped else (axes - 1).sum())
 
@@ -124,7 +145,13 @@ def torus_bisection(axes, link_bandwidth):
 
 
 def fibre_round_trip(metres):
-    """Seconds for light to go through a fibre of that length and back: 2 d / v."""
+    """Seconds for light to go through a fibre of that length and back: 2 d / v.
+
+    Examples
+    --------
+    >>> f"{fibre_round_trip(1000e3) * 1e3:.2f} ms"
+    '9.61 ms'
+    """
     return plain(2 * number("metres", metres, zero=True) / FIBRE_SPEED)
 
 
@@ -132,6 +159,11 @@ def local_sgd_overhead(bytes, bandwidth, step_seconds, local_steps):
     """Communication over computation when sites average their parameters every `local_steps` steps.
 
     (bytes/BW) / (H t_step). Source: Douillard et al. (2023), DiLoCo.
+
+    Examples
+    --------
+    >>> round(local_sgd_overhead(2 * 7e9, 1e9, 10, local_steps=500), 4)
+    0.0028
     """
     size, rate, step, local = broadcast(bytes=number("bytes", bytes), bandwidth=number("bandwidth", bandwidth),
                                         step_seconds=number("step_seconds", step_seconds), local_steps=number("local_steps", local_steps, least=1.0))

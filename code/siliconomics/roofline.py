@@ -78,3 +78,32 @@ def memory_floor(bytes_read, chip, chips=1):
     chip = find_chip(chip)
     read, chips = broadcast(bytes_read=number("bytes_read", bytes_read, zero=True), chips=number("chips", chips))
     return plain(formula(kernels.memory_floor)(read, chips, chip.bandwidth))
+
+
+def matmul_seconds(m, n, k, chip, dtype: str = "bf16", storage=None, chips=1):
+    """Least time of one matrix product, (m, k) times (k, n): the longer of its arithmetic and its memory traffic.
+
+    Parameters
+    ----------
+    m, n, k : float or array_like
+        Sizes. A decode step has m = batch and k x n the weight matrix.
+    chip : str or Chip
+    dtype : str
+        Dtype of the arithmetic.
+    storage : str or float, optional
+        Dtype (or bytes a value) of all three matrices; `dtype` if None.
+    chips : float or array_like
+        Chips that share the product evenly, at no cost of communication.
+
+    Returns
+    -------
+    float or ndarray
+        Seconds: 2 m n k FLOP at the attainable rate of its intensity, each matrix moved once.
+
+    References
+    ----------
+    Williams, Waterman, Patterson (2009), Roofline.
+    """
+    m, n, k, chips = broadcast(m=number("m", m), n=number("n", n), k=number("k", k), chips=number("chips", chips))
+    flops, moved = 2.0 * m * n * k, (m * k + k * n + m * n) * dtype_bytes(dtype if storage is None else storage, "storage")
+    return plain(flops / attainable(flops / moved, chip, dtype, chips))

@@ -122,6 +122,11 @@ def tokens_for(params, loss, fit="hoffmann"):
     References
     ----------
     Hoffmann et al. (2022), equation 2, solved for D.
+
+    Examples
+    --------
+    >>> f"{tokens_for(7e9, 2.1):.3g}", tokens_for(1e6, 2.1)
+    ('3e+11', inf)
     """
     fit = scaling_fit(fit)
     params, gap = broadcast(params=number("params", params), loss=_reducible(loss, fit))
@@ -189,6 +194,11 @@ def lifetime_optimal(loss, inference_tokens, fit="hoffmann", training_mfu=1.0, i
     References
     ----------
     Sardana et al. (2024), Beyond Chinchilla-Optimal: the compute-optimal and the cost-optimal problem.
+
+    Examples
+    --------
+    >>> [[f"{n:.3g}" for n in lifetime_optimal(2.1, served)] for served in (0, 1e13)]
+    [['7.05e+09', '2.98e+11'], ['2.11e+09', '2.07e+12']]
     """
     fit = scaling_fit(fit)
     gap, served, train_use, serve_use, train_usd, serve_usd = broadcast(
@@ -242,6 +252,11 @@ def kaplan_loss(params=None, tokens=None, flops=None):
     References
     ----------
     Kaplan et al. (2020), equations 1.1 to 1.3 and 1.5 with table 2.
+
+    Examples
+    --------
+    >>> round(kaplan_loss(params=1.5e9), 3)
+    2.304
     """
     named = {"params": params, "tokens": tokens, "flops": flops}
     given = {k: number(k, v) for k, v in named.items() if v is not None}
@@ -341,13 +356,24 @@ def growth_per_year(before, after, years):
     -------
     float or ndarray
         (after / before)^(1 / years); below 1 for a decline.
+
+    Examples
+    --------
+    >>> round(growth_per_year(1, 100, 4), 3)
+    3.162
     """
     before, after, years = broadcast(before=number("before", before), after=number("after", after), years=number("years", years))
     return plain((after / before) ** (1.0 / years))
 
 
 def doubling_time(growth):
-    """Periods in which a quantity doubles that grows by `growth` a period; inf if it stands still, negative if it shrinks."""
+    """Periods in which a quantity doubles that grows by `growth` a period; inf if it stands still, negative if it shrinks.
+
+    Examples
+    --------
+    >>> round(doubling_time(1.41), 2)
+    2.02
+    """
     with np.errstate(divide="ignore"):
         return plain(np.log(2.0) / np.log(number("growth", growth)))
 

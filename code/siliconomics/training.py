@@ -1,11 +1,13 @@
 """What fraction of the FLOPs paid for becomes model, and what does a run cost?"""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import kernels
+from .catalog import Chip
 from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .checks import BadValue, broadcast, choice, fraction, number, plain, scalar, whole
@@ -158,7 +160,7 @@ class Layout:
     micro_batches: int
 
     @classmethod
-    def of(cls, chips, sequences, tensor, pipeline, data, micro_batch, interleave, context_parallel, expert) -> "Layout":
+    def of(cls, model, chips, sequences, tensor, pipeline, data, micro_batch, interleave, context_parallel, expert) -> "Layout":
         sizes = {name: whole(name, value, least=1) for name, value in dict(
             chips=chips, tensor=tensor, pipeline=pipeline, micro_batch=micro_batch, interleave=interleave,
             context_parallel=context_parallel, expert=expert).items()}
@@ -166,8 +168,13 @@ class Layout:
         data = sizes["chips"] // model_ranks if data is None else whole("data", data, least=1)
         if data * model_ranks != sizes["chips"]:
             raise BadValue(f"chips={chips} is not tensor x pipeline x context_parallel x data = {model_ranks} x {data}")
-        if data % sizes["expert"]:
-            raise BadValue(f"expert={expert} does not divide data={data}")
+        if data % sizes["expert"] or sizes["expert"] > max(model.experts, 1):
+            raise BadValue(f"expert={expert}: a divisor of data={data} and at most the model's {model.experts} experts is needed")
+        if sizes["pipeline"] * sizes["interleave"] > model.layers or (sizes["interleave"] > 1 and sizes["pipeline"] == 1):
+            raise BadValue(f"pipeline={pipeline} x interleave={interleave}: at most {model.layers} layers can be dealt out, "
+                           "and only a pipeline is interleaved")
+        if sizes["tensor"] > model.heads:
+            raise BadValue(f"tensor={tensor}: at most the model's {model.heads} heads can be split")
         micro_batches = sequences / (data * sizes["micro_batch"])
         if micro_batches != int(micro_batches) or micro_batches < 1:
             raise BadValue(f"batch_tokens / sequence = {sequences:g} sequences do not fill data={data} ranks with whole "
@@ -214,10 +221,18 @@ def bubble_fraction(pipeline, micro_batches, interleave=1):
     return plain((p - 1) / (m * v + p - 1))
 
 
+def _shards(model: Transformer, at: Layout) -> tuple[tuple[float, float], ...]:
+    """(parameters a chip, ranks that hold the same ones): the dense part, and the experts, which `expert` ranks share out."""
+    experts = model.moe_layers * model.experts * model.expert_params
+    per_chip, ranks = at.tensor * at.pipeline, at.data * at.context
+    return ((model.params - experts) / per_chip, ranks), (experts / per_chip / at.expert, ranks / at.expert)
+
+
 def _step_memory(model: Transformer, at: Layout, sequence: float, zero: int, recompute: str, flash: bool) -> dict:
-    """Bytes on the fullest chip, by part. Activations after Korthikanti et al. (2022), with sequence parallelism."""
-    shard = (model.params - model.moe_layers * model.experts * model.expert_params * (1 - 1 / at.expert)) / (at.tensor * at.pipeline)
-    states = {part: width * shard / (at.data * at.context if zero >= SHARDED[part] else 1) for part, width in BYTES_A_PARAM.items()}
+    """Bytes on the fullest chip, by part. Activations after Korthikanti et al. (2022), with sequence parallelism, which also
+    splits the layer inputs that full recomputation keeps (their table 2 leaves those whole)."""
+    states = {part: width * sum(size / (ranks if zero >= SHARDED[part] else 1) for size, ranks in _shards(model, at))
+              for part, width in BYTES_A_PARAM.items()}
     tokens = at.micro_batch * sequence / at.context
     active = model.experts_active * model.expert_d_ff + model.experts_shared * model.expert_d_ff if model.moe_layers else model.d_ff
     layer = tokens * (18 * model.d_model + (6 if model.gated else 4) * active) / at.tensor
@@ -229,24 +244,31 @@ def _step_memory(model: Transformer, at: Layout, sequence: float, zero: int, rec
     return states | {"activations": kept * model.layers / at.pipeline * in_flight + working + logits}
 
 
+def _links(chip: Chip, at: Layout, network_bandwidth) -> tuple[float, float]:
+    """B/s inside and outside the scale-up domain; any number does where one chip works alone."""
+    inside = chip.link_bandwidth
+    outside = inside if network_bandwidth is None else scalar("network_bandwidth", network_bandwidth)
+    alone = at.tensor == at.pipeline == at.context == at.data == 1
+    needed = ([inside] if at.tensor > 1 else []) + ([outside] if at.pipeline * at.context * at.data > 1 else [])
+    if any(math.isnan(rate) for rate in needed):
+        raise BadValue(f"{chip.name}: its link bandwidth is not known; give network_bandwidth or chip.replace(link_bandwidth=...)")
+    return (1.0 if alone or math.isnan(inside) else inside), (1.0 if alone or math.isnan(outside) else outside)
+
+
 def _step_traffic(model: Transformer, at: Layout, sequence: float, zero: int, recompute: str, link: float, net: float) -> dict:
     """Seconds of each kind of communication on one chip, none of it hidden."""
     tokens, layers = at.micro_batch * sequence / at.context, model.layers / at.pipeline
     activation = 2.0 * tokens * model.d_model
     rounds = at.micro_batches * layers
     cache = model.kv_layer_bytes("bf16") * at.micro_batch * sequence / at.tensor
-    experts = model.moe_layers * model.experts * model.expert_params
-    ranks, per_chip = at.data * at.context, at.tensor * at.pipeline
-    grads = {ranks: 2.0 * (model.params - experts) / per_chip}
-    grads[ranks / at.expert] = grads.get(ranks / at.expert, 0.0) + 2.0 * experts / per_chip / at.expert
-    reduce = all_reduce_seconds if zero < 3 else lambda *a: 1.5 * at.micro_batches * all_reduce_seconds(*a)
+    rounds_of_gradients = 1.0 if zero < 3 else 1.5 * at.micro_batches  # ZeRO-3 gathers twice and scatters once a micro-batch
     return {
         "tensor": rounds * (6 if recompute == "full" else 4) * all_reduce_seconds(activation, at.tensor, link),
         "context": rounds * 3 * all_gather_seconds(cache, at.context, net),
         "expert": at.micro_batches * model.moe_layers / at.pipeline * 4
         * all_to_all_seconds(activation * model.experts_active / at.tensor, at.expert, net),
         "pipeline": 2 * at.micro_batches * at.interleave * activation / at.tensor / net * (at.pipeline > 1),
-        "data": sum(reduce(size, n, net) for n, size in grads.items()),
+        "data": rounds_of_gradients * sum(all_reduce_seconds(2.0 * size, n, net) for size, n in _shards(model, at)),
     }
 
 
@@ -298,20 +320,18 @@ def train_step(model, chip, chips, batch_tokens, sequence, tensor=1, pipeline=1,
     if whole("zero", zero) > 3:
         raise BadValue(f"zero={zero!r}: 0, 1, 2 or 3 is needed")
     sequence, tokens = scalar("sequence", sequence), scalar("batch_tokens", batch_tokens)
-    at = Layout.of(chips, tokens / sequence, tensor, pipeline, data, micro_batch, interleave, context_parallel, expert)
-    net = chip.link_bandwidth if network_bandwidth is None else scalar("network_bandwidth", network_bandwidth)
-    if at.tensor * at.pipeline * at.context * at.data > 1 and not (chip.link_bandwidth > 0 and net > 0):
-        raise BadValue(f"{chip.name}: its link bandwidth is not known; give network_bandwidth or chip.replace(link_bandwidth=...)")
+    at = Layout.of(model, chips, tokens / sequence, tensor, pipeline, data, micro_batch, interleave, context_parallel, expert)
+    links = _links(chip, at, network_bandwidth)
     useful = tokens * model.flops_per_token(sequence, training=True, causal=causal)
     done = useful + tokens * REPEATED[recompute](model, sequence, causal)
     rate = at.tensor * at.pipeline * at.context * at.data * chip.peak[dtype]
-    wires = _step_traffic(model, at, sequence, zero, recompute, chip.link_bandwidth, net)
+    wires = _step_traffic(model, at, sequence, zero, recompute, *links)
     bubble, compute = bubble_fraction(at.pipeline, at.micro_batches, at.interleave), done / rate
-    low = max(compute, sum(wires.values())) / (1 - bubble)
+    low = max(compute / (1 - bubble), wires["tensor"], sum(wires.values()) - wires["tensor"])  # two kinds of wires, all hidden
     exposed = compute + wires["tensor"] + wires["context"] + wires["expert"]
     high = (exposed + wires["pipeline"]) / (1 - bubble) + wires["data"]
-    middle = max(low, exposed / (1 - bubble) + max(0.0, wires["data"] - 2 / 3 * compute))
-    seconds = low if stack == "overlap" else middle
+    middle = exposed / (1 - bubble) + max(0.0, wires["data"] - 2 / 3 * compute)
+    seconds = low if stack == "overlap" else min(max(low, middle), high)
     memory = _step_memory(model, at, sequence, zero, recompute, flash)
     held = sum(memory.values())
     return Step(seconds, useful / seconds / rate, done / seconds / rate, held, held <= chip.memory_bytes, low, high, bubble,

@@ -187,6 +187,13 @@ class Transformer:
         -------
         float or ndarray
             Bytes, in the shape of `batch`.
+
+        Examples
+        --------
+        >>> import siliconomics as si
+        >>> mixtral = si.model("Mixtral 8x7B")
+        >>> [f"{mixtral.weight_bytes_read(b) / 1e9:.1f} GB" for b in (1, 8, 64)]
+        ['25.8 GB', '84.4 GB', '93.4 GB']
         """
         params = self.shared_params + self.moe_layers * self.expert_params * self.distinct_experts(batch)
         looked_up = 0 if embedding or self.tied else self.vocab * self.d_model
@@ -251,6 +258,13 @@ class Transformer:
         -------
         float or ndarray
             FLOP per token. Source: PaLM (Chowdhery et al. 2022), appendix B.
+
+        Examples
+        --------
+        >>> import siliconomics as si
+        >>> gpt3 = si.model("GPT-3 175B")
+        >>> [f"{gpt3.flops_per_token(c, training=True):.3g}" for c in (0, 2048)]
+        ['1.05e+12', '1.08e+12']
         """
         forward = 2.0 * self.compute_params + self.attention_flops(context, causal)
         return plain(np.asarray(3.0 * forward if training else forward))

@@ -30,6 +30,11 @@ def dtype_bytes(dtype, argument: str = "dtype") -> float:
     ------
     BadValue
         If the name is unknown or the number is not positive.
+
+    Examples
+    --------
+    >>> dtype_bytes("bf16"), dtype_bytes("mxfp4")
+    (2.0, 0.53125)
     """
     if not isinstance(dtype, str):
         return scalar(argument, dtype)
@@ -61,6 +66,11 @@ def fmt(value: float, unit: str = "", digits: int = 3) -> str:
     -------
     str
         For example ``fmt(0.00675, "s") == "6.75 ms"``.
+
+    Examples
+    --------
+    >>> fmt(0.00675, "s"), fmt(3.35e12, "B/s"), fmt(0.415, "%"), fmt(1234, "$")
+    ('6.75 ms', '3.35 TB/s', '41.5 %', '$1,234')
     """
     try:
         value = float(value)
