@@ -1,14 +1,21 @@
 """Sphinx roles and directives that print figures of the core into the pages of `book/`, so that no page types one.
 
 Roles: ``{computed}`B08` ``, ``{claimed}`B08` ``, ``{ruling}`B08` ``, ``{fact}`H100 SXM bandwidth` ``, ``{tally}`claims` ``.
-Directives: ``ledger`` (all claims) and ``figures`` (every figure of the catalogue with source, date and age flag).
+Directives: ``ledger`` (all claims), ``figures`` (every figure of the catalogue with source, date and age flag) and ``api``
+(every public name of the package, from its docstring).
 """
 from __future__ import annotations
 
 import datetime
+import importlib
+import inspect
 import re
+from pathlib import Path
 
 from docutils import nodes
+from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
+from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 import siliconomics as si
@@ -149,9 +156,104 @@ class Figures(TableDirective):
             yield [row["chip"], row["field"].replace("_", " "), plain_text(shown(row)), plain_text(span), row["as_of"] + age, row["confidence"], cite(row["source"])]
 
 
+# --- API reference ----------------------------------------------------------------------------------------------------
+
+PACKAGE = Path(si.__file__).parent
+
+
+def exported_by(module: str) -> list[str]:
+    """Names of `siliconomics.__all__` that a module defines; constants belong to the module that assigns them."""
+    defined = vars(importlib.import_module(f"siliconomics.{module}"))
+    return [n for n in si.__all__ if n in defined and defined[n] is getattr(si, n) and _home(module, n, defined[n])]
+
+
+def _home(module: str, name: str, thing) -> bool:
+    home = getattr(thing, "__module__", None)
+    if home:
+        return home == f"siliconomics.{module}"
+    return not inspect.ismodule(thing) and bool(re.search(rf"^{name}\b.* = ", (PACKAGE / f"{module}.py").read_text(encoding="utf-8"), re.M))
+
+
+def public_names(module: str, exported_only: bool = False) -> list[str]:
+    """What a module offers: its exported names, then its other public functions and classes, each in the file's order."""
+    first = exported_by(module)
+    defined = vars(importlib.import_module(f"siliconomics.{module}"))
+    others = [n for n, thing in defined.items() if n not in first and not n.startswith("_") and callable(thing)
+              and getattr(thing, "__module__", "") == f"siliconomics.{module}" and getattr(thing, "__name__", "") == n]
+    order = list(defined)
+    return sorted(first, key=order.index) + ([] if exported_only else others)
+
+
+def _autodoc(module: str, name: str) -> list[str]:
+    thing = vars(importlib.import_module(f"siliconomics.{module}"))[name]
+    kind = "exception" if inspect.isclass(thing) and issubclass(thing, Exception) else "class" if inspect.isclass(thing) else \
+        "function" if callable(thing) else "data"
+    options = {"class": ["   :members:"], "data": ["   :no-value:"]}.get(kind, [])
+    return [f".. auto{kind}:: siliconomics.{module}.{name}", *options, ""]
+
+
+class Api(SphinxDirective):
+    """Reference of the package. Each content line is ``module: the question it answers``; modules to come may be named.
+
+    Modules that export a name and are not listed are added at the end, so that no name can be missing.
+    """
+
+    has_content = True
+    option_spec = {"exported-only": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        asked = dict(line.split(": ", 1) for line in self.content if line.strip())
+        have = {path.stem for path in PACKAGE.glob("[a-z]*.py")}
+        asked |= {m: "" for m in sorted(have - asked.keys()) if exported_by(m)}
+        brief = self.options.get("exported-only", "").split()
+        return [self._section(module, question, module in brief) for module, question in asked.items() if module in have]
+
+    def _section(self, module: str, question: str, exported_only: bool) -> nodes.section:
+        self.env.note_dependency(str(PACKAGE / f"{module}.py"))
+        section = nodes.section("", nodes.title("", module), ids=[f"api-{module}"], names=[f"api-{module}"])
+        self.state.document.note_explicit_target(section)
+        entries = [line for name in public_names(module, exported_only) for line in _autodoc(module, name)]
+        text = [question, "", "````{eval-rst}", *entries, "````"]
+        self.state.nested_parse(StringList(text, source=str(PACKAGE / f"{module}.py")), 0, section)
+        return section
+
+
+def add_source(app, what, name, thing, options, lines) -> None:
+    """Say under each function and class in which file it stands; runs after napoleon."""
+    if what == "property":
+        lines[:] = inspect.getdoc(thing).splitlines()  # napoleon takes what stands before a colon for a type
+    if what not in ("function", "class", "exception"):
+        return
+    thing = inspect.unwrap(thing)  # a compiled kernel wraps the function that was written
+    file = f"code/siliconomics/{Path(inspect.getsourcefile(thing)).name}"
+    line = inspect.getsourcelines(thing)[1]
+    theme = app.config.html_theme_options
+    address = f"{theme.get('repository_url', '')}/blob/{theme.get('repository_branch', 'main')}/{file}#L{line}"
+    lines += ["", ".. container:: api-source", "", f"   `{file}, line {line} <{address}>`__", ""]
+
+
+def short_names(app, doctree) -> None:
+    """Show an exported name as readers call it, ``si.decode``."""
+    for signature in doctree.findall(addnodes.desc_signature):
+        prefix = next(signature.findall(addnodes.desc_addname), None)
+        if prefix is not None and signature.get("fullname") in exported_by(signature["module"].rpartition(".")[2]):
+            prefix.children = [nodes.Text("si.")]
+
+
+def drop_empty_dashes(app, doctree) -> None:
+    """An exception listed without a reason ends in a dash; drop it."""
+    for paragraph in doctree.findall(lambda n: isinstance(n, nodes.paragraph) and isinstance(n.parent, (nodes.field_body, nodes.list_item))):
+        while paragraph.children and paragraph.children[-1].astext().strip() in ("", "--", "–"):
+            paragraph.pop()
+
+
 def setup(app):
     for name, compute in ROLES.items():
         app.add_role(name, _role(compute))
     app.add_directive("ledger", Ledger)
     app.add_directive("figures", Figures)
+    app.add_directive("api", Api)
+    app.connect("autodoc-process-docstring", add_source, priority=900)  # after napoleon
+    app.connect("doctree-read", short_names)
+    app.connect("doctree-read", drop_empty_dashes)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -39,7 +39,7 @@ GROSS = {  # d usable diameter, A area of the pitch cell, s mean of its sides (d
     "devries_exp": lambda d, A, s: np.pi * d**2 / (4 * A) * np.exp(-2.32 * s / d),
     "devries_square": lambda d, A, s: np.pi * d**2 / (4 * A) * (1 - 1.16 * s / d) ** 2,
 }
-SHAPE = {"negative_binomial": "clustering", "bose_einstein": "layers"}
+SHAPE = {"negative_binomial": ("clustering", "k"), "bose_einstein": ("layers", "n")}  # the parameter's name and its symbol
 YIELD = {  # a = defects per die (per critical layer for Bose-Einstein), k = clustering or layers
     "poisson": lambda a, k: np.exp(-a),
     "murphy": lambda a, k: _mean_decay(a) ** 2,
@@ -136,16 +136,20 @@ def dies_per_wafer(area_mm2, diameter_mm=300, method: str = "edge", aspect=1, sc
     return plain(dies)
 
 
-def _shape(model: str, clustering, layers) -> np.ndarray:
+def _shape(model: str, given: dict) -> np.ndarray:
     """The second parameter of a yield model, demanded where it has one and refused where it has none."""
-    given = {"clustering": clustering, "layers": layers}
+    names = SHAPE.get(model, ())
     for name, value in given.items():
-        if (value is not None) != (SHAPE.get(model) == name):
-            raise BadValue(f"{name}={value!r}: {'a number > 0 is needed' if value is None else 'None is needed'} with model={model!r}")
-    return number(SHAPE[model], given[SHAPE[model]]) if model in SHAPE else np.ones(())
+        if name not in names:
+            raise BadValue(f"{name}={value!r}: model={model!r} takes {' or '.join(names) or 'no further parameter'}")
+    if not names:
+        return np.ones(())
+    if len(given) != 1:
+        raise BadValue(f"{' or '.join(names)}: a number > 0 is needed with model={model!r}, there is no default")
+    return number(*next(iter(given.items())))
 
 
-def die_yield(area_mm2, d0_per_cm2, model: str = "murphy", *, clustering=None, layers=None):
+def die_yield(area_mm2, d0_per_cm2, model: str = "murphy", **k):
     """Share of the dies without a killer defect.
 
     Parameters
@@ -156,10 +160,9 @@ def die_yield(area_mm2, d0_per_cm2, model: str = "murphy", *, clustering=None, l
     model : str
         With a = area x density: "poisson" e^-a, "murphy" ((1 - e^-a)/a)^2, "seeds" 1/(1 + a), "rectangular"
         (1 - e^-2a)/2a, "moore" e^-sqrt(a), "negative_binomial" (1 + a/k)^-k, "bose_einstein" (1 + a)^-n.
-    clustering : float or array_like
-        k of "negative_binomial"; 1 gives Seeds, infinity Poisson. There is no default: say what you assume.
-    layers : float or array_like
-        n of "bose_einstein", the number of critical layers.
+    **k
+        ``clustering`` (or ``k``) of "negative_binomial"; 1 gives Seeds, infinity Poisson. ``layers`` (or ``n``) of
+        "bose_einstein", the number of critical layers. There is no default: say what you assume.
 
     Returns
     -------
@@ -181,16 +184,16 @@ def die_yield(area_mm2, d0_per_cm2, model: str = "murphy", *, clustering=None, l
     """
     choice("model", model, YIELD)
     area, density, shape = broadcast(
-        area_mm2=number("area_mm2", area_mm2), d0_per_cm2=number("d0_per_cm2", d0_per_cm2, zero=True), shape=_shape(model, clustering, layers))
+        area_mm2=number("area_mm2", area_mm2), d0_per_cm2=number("d0_per_cm2", d0_per_cm2, zero=True), shape=_shape(model, k))
     return plain(YIELD[model](area / 100 * density, shape))
 
 
-def defect_density(area_mm2, good, model: str = "murphy", *, clustering=None, layers=None):
+def defect_density(area_mm2, good, model: str = "murphy", **k):
     """Defects per cm2 at which a die of this area has this yield: the inverse of `die_yield`.
 
     Parameters
     ----------
-    area_mm2, model, clustering, layers
+    area_mm2, model, **k
         As for `die_yield`.
     good : float or array_like
         Yield, a fraction in (0, 1].
@@ -210,7 +213,7 @@ def defect_density(area_mm2, good, model: str = "murphy", *, clustering=None, la
     0.1
     """
     choice("model", model, DEFECTS)
-    area, good, shape = broadcast(area_mm2=number("area_mm2", area_mm2), good=fraction("good", good), shape=_shape(model, clustering, layers))
+    area, good, shape = broadcast(area_mm2=number("area_mm2", area_mm2), good=fraction("good", good), shape=_shape(model, k))
     with np.errstate(over="ignore"):
         density = DEFECTS[model](good, shape) * 100 / area
     if not np.isfinite(density).all():

@@ -43,6 +43,7 @@ def test_yield_is_poisson_averaged_over_its_distribution(model, a):
 def test_limits_that_tie_the_models_together(a):
     y = lambda model, **k: fab.die_yield(250, a / 2.5, model, **k)
     assert y("negative_binomial", clustering=1) == pytest.approx(y("seeds"), rel=1e-14)
+    assert y("negative_binomial", k=3) == y("negative_binomial", clustering=3) and y("bose_einstein", n=3) == y("bose_einstein", layers=3)
     assert y("negative_binomial", clustering=1e9) == pytest.approx(y("poisson"), rel=1e-8)
     assert y("negative_binomial", clustering=2) == pytest.approx((1 + a / 2) ** -2, rel=1e-14)
     assert y("bose_einstein", layers=1) == pytest.approx(y("seeds"), rel=1e-14)
@@ -378,9 +379,9 @@ def test_refused(call):
 
 
 def test_words_of_a_missing_parameter():
-    with pytest.raises(BadValue, match="clustering=None: a number > 0 is needed with model='negative_binomial'"):
+    with pytest.raises(BadValue, match="clustering or k: a number > 0 is needed with model='negative_binomial'"):
         fab.die_yield(814, 0.1, "negative_binomial")
-    with pytest.raises(BadValue, match="layers=2: None is needed with model='murphy'"):
+    with pytest.raises(BadValue, match="layers=2: model='murphy' takes no further parameter"):
         fab.die_yield(814, 0.1, layers=2)
 
 
