@@ -15,9 +15,25 @@ from numba import njit
 def kernel(function):
     """Compile without fast-math and without the interpreter's lock, cached on disk where a cache folder can be written."""
     try:
-        return njit(cache=True, error_model="numpy", nogil=True)(function)
+        return _forgiving(njit(cache=True, error_model="numpy", nogil=True)(function))
     except RuntimeError:  # read-only installation and no writable home: numba finds no place for its cache
         return njit(error_model="numpy", nogil=True)(function)
+
+
+def _forgiving(compiled):
+    """Let a damaged cache file count as none: numba raises from its unpickler, on this call and on every later one."""
+    cache = getattr(compiled, "_cache", None)  # none under NUMBA_DISABLE_JIT=1
+    if cache is not None:
+        load = cache.load_overload
+
+        def load_or_forget(signature, context):
+            try:
+                return load(signature, context)
+            except Exception:  # whatever the unpickler makes of the bytes
+                cache.flush()  # an empty index: the compiled form is stored anew
+
+        cache.load_overload = load_or_forget
+    return compiled
 
 
 def plain(compiled):

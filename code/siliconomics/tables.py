@@ -71,6 +71,15 @@ def schema(name: str) -> dict:
     return json.loads((DATA / "schema.json").read_text(encoding="utf8"))[name]
 
 
+def _check_header(name: str, have: list[str], wanted: list[str]) -> None:
+    lacks, more = [c for c in wanted if c not in have], [c for c in have if c not in wanted]
+    if lacks or more:
+        what = f"lacks {', '.join(map(repr, lacks))}" if lacks else f"has {', '.join(map(repr, more))} too"
+        raise BadData(f"{name}.csv: header {what}")
+    if have != wanted:
+        raise BadData(f"{name}.csv: header is out of order, {wanted} is needed")
+
+
 def read(text: str, name: str) -> tuple[dict, ...]:
     """Parse CSV `text` by the rules of table `name`.
 
@@ -81,8 +90,7 @@ def read(text: str, name: str) -> tuple[dict, ...]:
     """
     rules, seen, rows = schema(name), set(), []
     reader = csv.DictReader(text.splitlines())
-    if reader.fieldnames != list(rules["columns"]):
-        raise BadData(f"{name}.csv: header {reader.fieldnames} differs from schema.json")
+    _check_header(name, reader.fieldnames or [], list(rules["columns"]))
     for line, raw in enumerate(reader, start=2):
         if None in raw or None in raw.values():
             raise BadData(f"{name}.csv line {line}: wrong number of columns")
