@@ -26,6 +26,12 @@ def step(model=DENSE, chip=CHIP, chips=64, sequences=256, **options):
     (dict(tensor=128), "chips"),
     (dict(tensor=4, context_parallel=3), "chips"),
     (dict(model=MIXTURE, expert=3), "expert"),
+    (dict(model=MIXTURE, expert=16), "expert"),
+    (dict(expert=2), "expert"),
+    (dict(pipeline=32), "pipeline"),
+    (dict(pipeline=8, interleave=4), "interleave"),
+    (dict(interleave=2), "interleave"),
+    (dict(tensor=32), "tensor"),
     (dict(sequences=100), "batch_tokens"),
     (dict(sequences=32), "batch_tokens"),
     (dict(micro_batch=3), "batch_tokens"),
@@ -53,6 +59,13 @@ def test_an_unknown_link_is_asked_for():
     with pytest.raises(si.BadValue, match="link"):
         step(chip=lone)
     assert step(chip=lone, chips=1, sequences=1).seconds > 0  # one chip needs no link
+    assert step(chip=lone, network_bandwidth=1e10).seconds == step(network_bandwidth=1e10).seconds  # data ranks need no inner link
+    with pytest.raises(si.BadValue, match="link"):
+        step(chip=lone, tensor=2, network_bandwidth=1e10)
+
+
+def test_a_layout_may_use_all_layers_and_all_heads():
+    assert step(pipeline=16).seconds > 0 and step(tensor=16).seconds > 0 and step(MIXTURE, expert=8).seconds > 0
 
 
 def test_data_ranks_are_what_is_left():
@@ -102,6 +115,17 @@ def test_recomputing_more_keeps_less():
 
 def test_flash_attention_never_stores_scores():
     assert step(flash=True, recompute="none").memory == step(flash=False, recompute="selective").memory
+
+
+def test_context_ranks_split_the_sequence_that_they_keep():
+    whole, split = step(chips=1, sequences=1), step(chips=4, sequences=1, context_parallel=4)
+    assert split.memory["activations"] == pytest.approx(whole.memory["activations"] / 4, rel=1e-12)
+
+
+def test_full_recomputation_works_on_one_layer_at_a_time():
+    """16 layer inputs of 2 s b h, one layer of 34 s b h at work, and the logits in four bytes."""
+    found = step(chips=1, sequences=1, recompute="full")
+    assert found.memory["activations"] == pytest.approx(SEQUENCE * (2048 * (16 * 2 + 34) + 4 * 32000), rel=1e-12)
 
 
 def test_stages_hold_as_many_micro_batches_as_are_in_flight():
@@ -163,7 +187,22 @@ def test_without_traffic_the_bubble_stretches_the_arithmetic():
     wide = CHIP.replace(link_bandwidth=1e30)
     found = step(chip=wide, chips=8, sequences=16, pipeline=8)
     assert found.bubble == 7 / 23
-    assert found.seconds == pytest.approx(found.parts["compute"] * (1 + 7 / 16), rel=1e-9)
+    for seconds in (found.low, found.seconds, found.high):
+        assert seconds == pytest.approx(found.parts["compute"] * (1 + 7 / 16), rel=1e-9)
+
+
+def test_tensor_traffic_waits_in_the_bubble_too():
+    found = step(chips=32, sequences=16, tensor=8, pipeline=4)
+    worked = found.parts["compute"] + found.parts["tensor"]
+    assert found.seconds == pytest.approx(worked * (1 + 3 / 16), rel=1e-12)
+    assert found.high == pytest.approx((worked + found.parts["pipeline"]) * (1 + 3 / 16), rel=1e-12)
+
+
+def test_the_low_end_is_the_busiest_of_chips_and_wires():
+    slow = step(tensor=8, pipeline=2, network_bandwidth=1e8)
+    assert slow.low == pytest.approx(slow.parts["pipeline"] + slow.parts["data"], rel=1e-12)
+    inner = step(chip=CHIP.replace(link_bandwidth=1e9), tensor=8, network_bandwidth=1e12)
+    assert inner.low == inner.parts["tensor"] > inner.parts["compute"]
 
 
 def test_a_slower_network_leaves_tensor_traffic_alone():
@@ -209,6 +248,12 @@ def test_experts_cost_two_exchanges_forward_and_two_back():
     found = step(MIXTURE, chips=8, sequences=8, expert=8)
     assert found.parts["expert"] == pytest.approx(8 * 4 * 7 / 8 * (2 * SEQUENCE * 1024 * 2) / 4e11, rel=1e-12)
     assert step(MIXTURE, chips=8, sequences=8).parts["expert"] == 0.0
+
+
+def test_tensor_ranks_share_what_is_sent_to_others():
+    for part, options in (("pipeline", dict(pipeline=4)), ("context", dict(context_parallel=4)), ("expert", dict(model=MIXTURE, expert=4, data=4))):
+        alone, shared = step(chips=4, sequences=8, **options), step(chips=8, sequences=8, tensor=2, **options)
+        assert shared.parts[part] == pytest.approx(alone.parts[part] / 2, rel=1e-12) and shared.parts[part] > 0
 
 
 def test_str_says_whether_it_fits():
