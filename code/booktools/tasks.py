@@ -38,7 +38,7 @@ def _environment(folder: Path, lock: Path) -> Path:
     """Create `folder` as a virtual environment holding exactly what `lock` pins, and return its Python."""
     say(f"creating {folder.name} with Python {sys.version.split()[0]} ...")
     try:
-        venv.create(folder, with_pip=True)
+        venv.create(folder, with_pip=True, clear=True, symlinks=os.name != "nt")  # clear: nothing stays that the lock no longer names
     except subprocess.CalledProcessError as error:  # Debian keeps ensurepip in a package of its own
         raise SystemExit("this Python cannot create environments; on Debian and Ubuntu: apt install python3-venv") from error
     packages = sum(line[:1].isalnum() for line in lock.read_text(encoding="utf-8").splitlines())
