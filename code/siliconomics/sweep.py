@@ -126,6 +126,9 @@ def _results(function, tasks: list[tuple], client, what: str) -> Iterator[tuple[
 
 def _on_threads(function, tasks, _) -> Iterator[tuple[tuple, object]]:
     workers = os.cpu_count() or 1
+    if sum(args[1].size * args[4].size for _, _, args in tasks) < BLOCK:  # done before a thread has started
+        yield from ((task, function(task)) for task in tasks)
+        return
     with ThreadPoolExecutor(workers) as pool:
         try:
             for start in range(0, len(tasks), 64 * workers):  # a bounded queue: Ctrl-C does not wait for the rest

@@ -331,7 +331,7 @@ def train_step(model, chip, chips, batch_tokens, sequence, tensor=1, pipeline=1,
     exposed = compute + wires["tensor"] + wires["context"] + wires["expert"]
     high = (exposed + wires["pipeline"]) / (1 - bubble) + wires["data"]
     middle = exposed / (1 - bubble) + max(0.0, wires["data"] - 2 / 3 * compute)
-    seconds = low if stack == "overlap" else min(max(low, middle), high)
+    seconds = low if stack == "overlap" else max(low, middle)
     memory = _step_memory(model, at, sequence, zero, recompute, flash)
     held = sum(memory.values())
     return Step(seconds, useful / seconds / rate, done / seconds / rate, held, held <= chip.memory_bytes, low, high, bubble,
