@@ -4,7 +4,7 @@ BIN    := .venv/bin/python
 RUN    := $(BIN) -m booktools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book html serve test execute check lab lock prove-gates clean
+.PHONY: help setup book html serve test execute check lab lock prove-gates mutate bench clean
 
 help:
 	@$(PYTHON) code/booktools help
@@ -14,11 +14,14 @@ help:
 
 setup: .venv/.ok
 
-book html serve test check lab prove-gates: .venv/.ok
+book html serve test check lab prove-gates mutate: .venv/.ok
 	@$(RUN) $@
 
 execute: .venv/.ok
 	@$(RUN) execute $(CH)
+
+bench: .venv/.ok
+	@$(RUN) bench $(if $(LONG),--long)
 
 lock:
 	@$(PYTHON) code/booktools lock

@@ -104,8 +104,8 @@ def decode_overlap(weight_seconds, kv_seconds, compute_seconds):
     return np.where(memory > compute_seconds, memory, compute_seconds)
 
 
-def utilisation(seconds_at_peak, seconds):
-    return np.divide(seconds_at_peak, seconds)
+def utilisation(seconds_at_peak, steps_per_second):
+    return np.divide(seconds_at_peak, 1.0 / np.asarray(steps_per_second))
 
 
 def speculative_tokens(acceptance, draft_tokens):

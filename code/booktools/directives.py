@@ -1,15 +1,18 @@
 """Sphinx roles and directives that print figures of the core into the pages of `book/`, so that no page types one.
 
-Roles: ``{computed}`B08` ``, ``{claimed}`B08` ``, ``{ruling}`B08` ``, ``{fact}`H100 SXM bandwidth` ``, ``{tally}`claims` ``.
-Directives: ``ledger`` (all claims), ``figures`` (every figure of the catalogue with source, date and age flag) and ``api``
-(every public name of the package, from its docstring).
+Roles: ``{computed}`B08` ``, ``{claimed}`B08` ``, ``{ruling}`B08` ``, ``{fact}`H100 SXM bandwidth` ``, ``{tally}`claims` ``,
+``{version}`numba` ``. Directives: ``ledger`` (all claims), ``figures`` (every figure of the catalogue with source, date and age
+flag), ``api`` (every public name of the package, from its docstring), ``benchmarks`` and ``mutation`` (what `make bench` and
+`make mutate` recorded).
 """
 from __future__ import annotations
 
 import datetime
 import importlib
 import inspect
+import json
 import re
+from importlib import metadata
 from pathlib import Path
 
 from docutils import nodes
@@ -41,7 +44,10 @@ def shown(row: dict) -> str:
 
 
 def tally(what: str) -> str:
-    """How many rows a thing has: claims, settled, chips, models, measurements."""
+    """How many rows a thing has (claims, settled, chips, models, measurements), or its oldest figure (oldest)."""
+    if what == "oldest":
+        row = min((r for r in table("accelerators") if r["unit"]), key=lambda r: r["as_of"])
+        return f"of {row['as_of']} ({row['chip']}, {row['field'].replace('_', ' ')})"
     counts = {"claims": lambda: len(table("claims")), "settled": lambda: len(claims.settled()), "chips": lambda: len(si.chips()),
               "models": lambda: len(table("models")), "measurements": lambda: len(table("measurements"))}
     return f"{counts[what]():,}"
@@ -50,6 +56,7 @@ def tally(what: str) -> str:
 ROLES = {
     "computed": lambda id: si.verdict(id).shown, "claimed": lambda id: si.verdict(id).claimed,
     "ruling": lambda id: si.verdict(id).verdict, "fact": fact, "tally": tally,
+    "version": lambda package: f"{package} {metadata.version(package)}",
 }
 
 
@@ -156,6 +163,67 @@ class Figures(TableDirective):
             yield [row["chip"], row["field"].replace("_", " "), plain_text(shown(row)), plain_text(span), row["as_of"] + age, row["confidence"], cite(row["source"])]
 
 
+# --- status -----------------------------------------------------------------------------------------------------------
+
+class Recorded(TableDirective):
+    """A table of a JSON file that a command wrote into tests/bench/, under a sentence about the run."""
+
+    file = command = ""
+
+    def run(self) -> list[nodes.Node]:
+        path = Path(self.env.srcdir, "tests", "bench", self.file)
+        if not path.exists():
+            return [self._cell(f"`{self.command}` has not recorded a run yet.")]
+        self.env.note_dependency(str(path))
+        self.record = json.loads(path.read_text(encoding="utf-8"))
+        shown = super().run() if any(True for _ in self.cells()) else []
+        return [self._cell(self.about()), *shown]
+
+    def about(self) -> str:
+        """The sentence, as MyST text."""
+        raise NotImplementedError(type(self).__name__)  # pragma: no cover
+
+
+class Benchmarks(Recorded):
+    """Our times beside limits and rivals, with ratio, target and whether it was met."""
+
+    file, command, name_class = "bench.json", "make bench", "benchmarks"
+    header, widths = ["measure", "ours", "limit or rival", "theirs", "ratio", "target", "met"], [30, 14, 24, 14, 8, 8, 6]
+
+    def about(self) -> str:
+        m = self.record["machine"]
+        return plain_text(f"Measured on {m['date']} on {m['cores']} cores ({m['cpu']}), Python {m['python']}, NumPy {m['numpy']}, "
+                          f"numba {m['numba']}; medians of {m['repeats']} turns.")
+
+    def cells(self):
+        for r in self.record["rows"]:
+            ours, theirs = (self._figure(r[side], r["unit"]) for side in ("ours", "other"))
+            yield [re.sub(r"10\^(\d+)", r"10{sup}`\1`", plain_text(r["measure"])), ours, plain_text(r["against"]), theirs, self._figure(r["ratio"]),
+                   r["target"].replace("<=", "≤").replace(">=", "≥"), {None: "", True: "yes", False: "no"}[r["met"]]]
+
+    @staticmethod
+    def _figure(value, unit: str = "") -> str:
+        if value is None:
+            return ""
+        digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+        return f"{digits} {unit.replace('us', 'µs')}".replace("-", "−").strip()
+
+
+class Mutation(Recorded):
+    """The share of changed formulas that the tests noticed, and those that they did not."""
+
+    file, command, name_class = "mutation.json", "make mutate", "mutation"
+    header, widths = ["where", "written", "changed to", "why no test sees it"], [20, 24, 24, 40]
+
+    def about(self) -> str:
+        r = self.record
+        return f"Of {r['tested']} changes tried on {r['date']} the tests noticed {r['killed']}, {100 * r['share']:.1f} %."
+
+    def cells(self):
+        for s in self.record["survivors"]:
+            yield [plain_text(text) for text in (s["at"].rpartition("/")[2], s["before"], s["after"], s["explained"] or "not explained yet")]
+
+
 # --- API reference ----------------------------------------------------------------------------------------------------
 
 PACKAGE = Path(si.__file__).parent
@@ -253,6 +321,8 @@ def setup(app):
     app.add_directive("ledger", Ledger)
     app.add_directive("figures", Figures)
     app.add_directive("api", Api)
+    app.add_directive("benchmarks", Benchmarks)
+    app.add_directive("mutation", Mutation)
     app.connect("autodoc-process-docstring", add_source, priority=900)  # after napoleon
     app.connect("doctree-read", short_names)
     app.connect("doctree-read", drop_empty_dashes)

@@ -60,12 +60,19 @@ def setup(root: Path) -> int:
     return 0
 
 
+def _side_environment(root: Path, name: str) -> Path:
+    """The folder .venv-<name>, made anew when it is older than its lock."""
+    folder, lock = root / f".venv-{name}", root / f"requirements-{name}.lock"
+    stamp = folder / ".ok"
+    if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
+        _environment(folder, lock)
+        stamp.touch()
+    return folder
+
+
 def lab(root: Path, *arguments: str) -> int:
     """Open the chapters in JupyterLab, which lives in its own .venv-lab."""
-    folder, stamp = root / ".venv-lab", root / ".venv-lab" / ".ok"
-    if not stamp.exists():  # apart from .venv: in one environment with JupyterLab, `import altair` takes 2 s longer
-        _environment(folder, root / "requirements-lab.lock")
-        stamp.touch()
+    folder = _side_environment(root, "lab")  # apart from .venv: in one environment with JupyterLab, `import altair` takes 2 s longer
     _write_kernel(folder / "share" / "jupyter" / "kernels" / "python3", sys.executable)
     return call(venv_python(folder), "-m", "jupyterlab", "--LabApp.default_url=/lab/tree/chapters", *arguments, cwd=root)
 
@@ -79,7 +86,7 @@ def _write_kernel(folder: Path, python: str) -> None:
 
 def lock(root: Path) -> int:
     """Pin requirements*.txt with hashes for all platforms (needs uv)."""
-    for name in ("requirements", "requirements-lab"):
+    for name in ("requirements", "requirements-lab", "requirements-rivals", "requirements-mutate"):  # the last takes its versions from the first
         say(f"resolving {name}.txt ...")
         _stop_at_failure(call(
             "uv", "pip", "compile", f"{name}.txt", "--universal", "--python-version", "3.11", "--generate-hashes",
@@ -204,9 +211,25 @@ def prove_gates(root: Path, *names: str) -> int:
     return gates.main(root, names)
 
 
+def mutate(root: Path, *numbers: str) -> int:
+    """Change formulas one place at a time and count how many changes the fast tests notice (sample, seed, minutes)."""
+    python = venv_python(_side_environment(root, "mutate"))  # apart from .venv: cosmic-ray brings a database and a web client
+    return call(python, "-m", "booktools.mutate", *numbers, cwd=root / "code")
+
+
+def bench(root: Path, *options: str) -> int:
+    """Time the core against this machine's limits, plain NumPy and other calculators (--long: 10^8 stored, 10^10 reduced)."""
+    try:
+        rivals = venv_python(_side_environment(root, "rivals"))  # they would pull other versions into .venv
+    except SystemExit as failure:  # without a network the rest is still worth timing
+        say(f"{failure}: the other calculators will be reported as absent")
+        rivals = ""
+    return call(sys.executable, root / "tests" / "bench" / "bench.py", *options, rivals, cwd=root)
+
+
 def clean(root: Path) -> int:
-    """Remove what was built, and both environments."""
-    for name in ("_build", ".pytest_cache", ".hypothesis", ".venv-lab", ".venv"):
+    """Remove what was built, and all environments."""
+    for name in ("_build", ".pytest_cache", ".hypothesis", ".venv-lab", ".venv-mutate", ".venv-rivals", ".venv"):
         shutil.rmtree(root / name, ignore_errors=True)
     for cache in [*(root / "code").rglob("__pycache__"), *(root / "tests").rglob("__pycache__")]:
         shutil.rmtree(cache, ignore_errors=True)
@@ -215,5 +238,5 @@ def clean(root: Path) -> int:
 
 COMMANDS = {
     "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "lab": lab,
-    "browser": browser, "prove-gates": prove_gates, "lock": lock, "clean": clean,
+    "browser": browser, "prove-gates": prove_gates, "mutate": mutate, "bench": bench, "lock": lock, "clean": clean,
 }

@@ -76,13 +76,13 @@ def _label(model: Transformer, chip: Chip, chips, weights, what: str) -> str:
 
 def _decode_rows(model: Transformer, chip: Chip, peak: float, weights: float, kv: float, overlap: bool, arrays) -> np.ndarray:
     """Run the grid driver over broadcast arrays; `weights` and `kv` are bytes per value. Returns its rows in their shape."""
-    out = np.empty((len(kernels.OUTPUTS), arrays[0].size))
+    out = np.empty((len(kernels.OUTPUTS) + 1, arrays[0].size))
     experts = (model.experts, model.experts_active) if model.moe_layers else (1, 1)
     kernels.decode_grid(
         peak, chip.bandwidth, chip.memory_bytes, float(model.params), float(model.shared_params),
         float(model.moe_layers * model.expert_params), float(experts[0]), float(experts[1]), float(model.compute_params),
         weights, float(model.kv_layer_bytes(kv)), float(model.window), float(model.full_layers),
-        float(model.windowed_layers), overlap, *(np.ascontiguousarray(a, dtype=float).ravel() for a in arrays), out)
+        float(model.windowed_layers), float(model.heads), float(model.head_dim), float(model.v_dim or model.head_dim), overlap, *(np.ascontiguousarray(a, dtype=float).ravel() for a in arrays), out)
     return out.reshape(-1, *arrays[0].shape)
 
 
@@ -130,11 +130,11 @@ def decode(model, chip, chips=1, batch=1, context=2048, weights="bf16", kv="bf16
     arrays = broadcast(chips=number("chips", chips), batch=number("batch", batch),
                        context=number("context", context, zero=True), usd_per_chip_hour=_price(usd_per_chip_hour))
     rows = _decode_rows(model, chip, peak, dtype_bytes(weights, "weights"), dtype_bytes(kv, "kv"), overlap, arrays)
-    seconds, rate, per_user, used, moved, held, usd, compute_bound, fits = rows
+    seconds, rate, per_user, used, moved, held, usd, compute_bound, fits, attention = rows
     what = f"batch {arrays[1].flat[0]:g}, context {arrays[2].flat[0]:,.0f}" if seconds.size == 1 else "grid"
     return Decode(
         *map(plain, (seconds, rate, per_user, used, moved)), BOUND[plain(compute_bound.astype(int))],
-        plain(held), plain(fits == 1.0), plain(usd), plain(arrays[1] * model.attention_flops(arrays[2])),
+        plain(held), plain(fits == 1.0), plain(usd), plain(attention),
         _label(model, chip, arrays[0], weights, what))
 
 
@@ -189,7 +189,7 @@ def prefill(model, chip, chips=1, prompt=2048, batch=1, weights="bf16", kv="bf16
     attention = tokens * model.attention_flops(prompt, causal=True) / (chips * peak)
     compute_bound = times[2] > times[0] + times[1]
     return Prefill(
-        plain(seconds), plain(tokens / seconds), plain(formula(kernels.utilisation)(times[2], seconds)),
+        plain(seconds), plain(tokens / seconds), plain(formula(kernels.utilisation)(times[2], 1.0 / seconds)),
         plain(np.where(compute_bound, "compute", "memory")), plain(held), plain(held <= chips * chip.memory_bytes),
         plain(attention), _label(model, chip, chips, weights, f"{batch.flat[0]:g} x {prompt.flat[0]:,.0f} tokens"))
 

@@ -154,9 +154,9 @@ def decode_overlap(weight_seconds, kv_seconds, compute_seconds):
 
 
 @kernel
-def utilisation(seconds_at_peak, seconds):
-    """Share of a resource that did useful work: its time at peak rate over the time taken."""
-    return seconds_at_peak / seconds
+def utilisation(seconds_at_peak, steps_per_second):
+    """Share of a resource that did useful work: the time a step needs of it at peak rate, times steps a second."""
+    return seconds_at_peak * steps_per_second
 
 
 @kernel
@@ -199,16 +199,20 @@ def verify_slowdown(draft_tokens, batch, critical_batch):
 # --- grid drivers ---------------------------------------------------------------------------------------------------
 
 @kernel
+def step_seconds(overlap, weight_seconds, kv_seconds, compute_seconds):
+    """Seconds of one step in either form."""
+    if overlap:
+        return decode_overlap(weight_seconds, kv_seconds, compute_seconds)
+    return decode_additive(weight_seconds, kv_seconds, compute_seconds)
+
+
+@kernel
 def decode_point(overlap, batch, weight_seconds, kv_seconds, compute_seconds, held, capacity, usd_per_second):
     """One decode step from its times at peak rates: the nine outputs in the order of `OUTPUTS`."""
-    if overlap:
-        seconds = decode_overlap(weight_seconds, kv_seconds, compute_seconds)
-    else:
-        seconds = decode_additive(weight_seconds, kv_seconds, compute_seconds)
-    memory_seconds = weight_seconds + kv_seconds
-    rate = batch / seconds
-    return (seconds, rate, 1.0 / seconds, utilisation(compute_seconds, seconds), utilisation(memory_seconds, seconds), held,
-            usd_per_second / rate * 1e6, compute_seconds > memory_seconds, held <= capacity)
+    seconds = step_seconds(overlap, weight_seconds, kv_seconds, compute_seconds)
+    per_second, memory_seconds = 1.0 / seconds, weight_seconds + kv_seconds  # one division serves four outputs
+    return (seconds, batch * per_second, per_second, utilisation(compute_seconds, per_second), utilisation(memory_seconds, per_second),
+            held, usd_per_second * seconds / batch * 1e6, compute_seconds > memory_seconds, held <= capacity)
 
 
 OUTPUTS = ("seconds", "tokens_per_second", "tokens_per_second_per_user", "mfu", "mbu", "memory_bytes", "usd_per_mtok",
@@ -217,19 +221,22 @@ OUTPUTS = ("seconds", "tokens_per_second", "tokens_per_second_per_user", "mfu", 
 
 @kernel
 def decode_grid(peak, bandwidth, memory, params, shared_params, expert_params, experts, active, compute_params,
-                weight_width, layer_bytes, window, full_layers, windowed_layers, overlap, chips, batch, context, usd, out):
-    """Fill `out` (9, n), in the order of `OUTPUTS`, with n decode steps of one model on one chip.
+                weight_width, layer_bytes, window, full_layers, windowed_layers, heads, head_dim, v_dim, overlap, chips, batch, context,
+                usd, out):
+    """Fill `out` (10, n) with n decode steps of one model on one chip: `OUTPUTS`, then the FLOPs of attention.
 
     `shared_params` are read at every step, `expert_params` is one expert over all layers that have experts.
     """
     for i in range(chips.size):
         n, b = chips[i], batch[i]
         weights = (shared_params + expert_params * distinct_experts(experts, active, b)) * weight_width
-        kv = b * layer_bytes * cached_tokens(context[i], window, full_layers, windowed_layers)
+        tokens = cached_tokens(context[i], window, full_layers, windowed_layers)
+        kv = b * layer_bytes * tokens
         point = decode_point(overlap, b, memory_floor(weights, n, bandwidth), memory_floor(kv, n, bandwidth),
                              2.0 * compute_params * b / (n * peak), params * weight_width + kv, n * memory, usd[i] * n / 3600.0)
         out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = point[0], point[1], point[2], point[3], point[4]
         out[5, i], out[6, i], out[7, i], out[8, i] = point[5], point[6], point[7], point[8]
+        out[9, i] = b * attention_flops(heads, head_dim, v_dim, tokens)
 
 
 @kernel
@@ -270,16 +277,29 @@ def best_block(overlap, batch, weight_seconds, compute_seconds, kv_seconds, kv_b
                must_fit, slowest, index, sign):
     """Smallest sign x output[index] of one system over batch x context, and the row of the batch where it stands.
 
-    Counts only steps that fit (if `must_fit`) and take at most `slowest` seconds; nothing is stored.
+    Counts only steps that fit (if `must_fit`) and take at most `slowest` seconds; nothing is stored. At one batch every
+    output but MBU and memory rises or falls with the seconds alone, so the long loop only keeps the extreme of these.
     """
     best, row = np.inf, -1
+    by_seconds = index != 4 and index != 5
+    sense = -sign if 1 <= index <= 3 else sign  # rates and MFU fall as seconds rise
+    room = capacity if must_fit else np.inf
     for i in range(batch.size):
-        b, w, c = batch[i], weight_seconds[i], compute_seconds[i]
-        low = np.inf
+        b, w, c, low = batch[i], weight_seconds[i], compute_seconds[i], np.inf
         for j in range(kv_seconds.size):
-            p = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
-            allowed = (p[8] or not must_fit) and p[0] <= slowest
-            low = min(low, sign * pick(p, index) if allowed else np.inf)
+            seconds, held = step_seconds(overlap, w, b * kv_seconds[j], c), weights_held + b * kv_bytes[j]
+            if by_seconds:
+                key = sense * seconds
+            else:
+                key = sign * pick(decode_point(overlap, b, w, b * kv_seconds[j], c, held, capacity, usd_per_second), index)
+            low = min(low, key if held <= room and seconds <= slowest else np.inf)
+        if low == np.inf:
+            continue
+        if by_seconds:
+            j = 0
+            while sense * step_seconds(overlap, w, b * kv_seconds[j], c) != low:
+                j += 1
+            low = sign * pick(decode_point(overlap, b, w, b * kv_seconds[j], c, 0.0, capacity, usd_per_second), index)
         if low < best:
             best, row = low, i
     return best, row

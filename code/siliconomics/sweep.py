@@ -27,7 +27,7 @@ STORED = ("model", "chip", "n_chips", "weights", "kv", "batch", "context")  # th
 NUMBERS = kernels.OUTPUTS[:7]
 UNITS = dict(zip(kernels.OUTPUTS, ("s", "token/s", "token/s", "1", "1", "byte", "USD/Mtok", "1 if compute-bound", "1 if it fits")))
 BLOCK = 1 << 17  # configurations a task that stores: long enough to pay for its call, short enough to stop soon
-REDUCED = 1 << 20  # and of one that only reduces, which is three times as fast
+REDUCED = 1 << 19  # and of one that only reduces, which is several times as fast
 PATIENCE = 3.0  # seconds before a progress bar shows
 
 
