@@ -123,6 +123,12 @@ def decode(model, chip, chips=1, batch=1, context=2048, weights="bf16", kv="bf16
     References
     ----------
     Austin et al. (2025), How to Scale Your Model, inference; Databricks (2023) for MBU.
+
+    Examples
+    --------
+    >>> step = decode("Llama 2 70B", "H100 SXM", chips=8, batch=64, context=2048, usd_per_chip_hour=2)
+    >>> f"{1e3 * step.seconds:.2f} ms, {step.tokens_per_second:,.0f} tokens/s, ${step.usd_per_mtok:.3f}/Mtok"
+    '6.75 ms, 9,481 tokens/s, $0.469/Mtok'
     """
     model, chip = find_model(model), find_chip(chip)
     overlap = choice("stack", stack, STACKS) == "overlap"
@@ -215,6 +221,11 @@ def mbu(seconds_per_token, model, chip, chips=1, batch=1, context=0, weights="bf
     References
     ----------
     Databricks (2023), LLM inference performance engineering: best practices.
+
+    Examples
+    --------
+    >>> f"{mbu(1 / 62.5, 'Llama 2 70B', 'A100 SXM 80GB', chips=8):.3f}"
+    '0.529'
     """
     model, chip = find_model(model), find_chip(chip)
     seconds, chips, batch, context = broadcast(
@@ -238,6 +249,11 @@ def max_batch(model, chip, chips, context, weights="bf16", kv="bf16", reserve=0.
     -------
     int or ndarray
         Sequences.
+
+    Examples
+    --------
+    >>> [int(b) for b in max_batch("Llama 2 70B", "H100 SXM", 8, [2048, 8192, 32768])]
+    [748, 187, 46]
     """
     model, chip = find_model(model), find_chip(chip)
     chips, context, reserve = broadcast(chips=number("chips", chips), context=number("context", context),

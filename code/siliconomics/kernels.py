@@ -273,33 +273,46 @@ def pick(point, index):
 
 
 @kernel
+def falls_with_seconds(index):
+    """Whether an output gets steadily worse as the seconds of a step grow at one batch: all but MBU and bytes held do."""
+    return index != 4 and index != 5
+
+
+@kernel
+def quickest_that_fits(overlap, b, w, c, kv_seconds, kv_bytes, weights_held, room, slowest, sense):
+    """The extreme of sense x seconds over the contexts of one batch that are allowed, and the first context that has it."""
+    low = np.inf
+    for j in range(kv_seconds.size):
+        seconds = step_seconds(overlap, w, b * kv_seconds[j], c)
+        low = min(low, sense * seconds if weights_held + b * kv_bytes[j] <= room and seconds <= slowest else np.inf)
+    if low == np.inf:
+        return -1
+    j = 0
+    while sense * step_seconds(overlap, w, b * kv_seconds[j], c) != low:
+        j += 1
+    return j
+
+
+@kernel
 def best_block(overlap, batch, weight_seconds, compute_seconds, kv_seconds, kv_bytes, weights_held, capacity, usd_per_second,
                must_fit, slowest, index, sign):
     """Smallest sign x output[index] of one system over batch x context, and the row of the batch where it stands.
 
-    Counts only steps that fit (if `must_fit`) and take at most `slowest` seconds; nothing is stored. At one batch every
-    output but MBU and memory rises or falls with the seconds alone, so the long loop only keeps the extreme of these.
+    Counts only steps that fit (if `must_fit`) and take at most `slowest` seconds; nothing is stored.
     """
     best, row = np.inf, -1
-    by_seconds = index != 4 and index != 5
     sense = -sign if 1 <= index <= 3 else sign  # rates and MFU fall as seconds rise
     room = capacity if must_fit else np.inf
     for i in range(batch.size):
         b, w, c, low = batch[i], weight_seconds[i], compute_seconds[i], np.inf
-        for j in range(kv_seconds.size):
-            seconds, held = step_seconds(overlap, w, b * kv_seconds[j], c), weights_held + b * kv_bytes[j]
-            if by_seconds:
-                key = sense * seconds
-            else:
-                key = sign * pick(decode_point(overlap, b, w, b * kv_seconds[j], c, held, capacity, usd_per_second), index)
-            low = min(low, key if held <= room and seconds <= slowest else np.inf)
-        if low == np.inf:
-            continue
-        if by_seconds:
-            j = 0
-            while sense * step_seconds(overlap, w, b * kv_seconds[j], c) != low:
-                j += 1
-            low = sign * pick(decode_point(overlap, b, w, b * kv_seconds[j], c, 0.0, capacity, usd_per_second), index)
+        if falls_with_seconds(index):
+            j = quickest_that_fits(overlap, b, w, c, kv_seconds, kv_bytes, weights_held, room, slowest, sense)
+            if j >= 0:
+                low = sign * pick(decode_point(overlap, b, w, b * kv_seconds[j], c, 0.0, capacity, usd_per_second), index)
+        else:
+            for j in range(kv_seconds.size):
+                p = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
+                low = min(low, sign * pick(p, index) if p[5] <= room and p[0] <= slowest else np.inf)
         if low < best:
             best, row = low, i
     return best, row
@@ -310,16 +323,23 @@ def pareto_block(overlap, batch, weight_seconds, compute_seconds, kv_seconds, kv
                  must_fit, slowest, x_index, x_sign, y_index, y_sign, front_x, front_y, found):
     """Write into `found` (n, 4) the points that no point of the front dominates: x, y, row, column. Returns how many.
 
-    `front_x` ascends and `front_y` descends; smaller is better in both after the signs.
+    `front_x` ascends and `front_y` descends; smaller is better in both after the signs. Where both outputs get worse with
+    the seconds, the quickest step of each batch dominates all its others, so it alone is looked at.
     """
     count = 0
+    room = capacity if must_fit else np.inf
+    quickest_only = falls_with_seconds(x_index) and falls_with_seconds(y_index)
     for i in range(batch.size):
         b, w, c = batch[i], weight_seconds[i], compute_seconds[i]
-        for j in range(kv_seconds.size):
+        first, last = 0, kv_seconds.size
+        if quickest_only:
+            first = quickest_that_fits(overlap, b, w, c, kv_seconds, kv_bytes, weights_held, room, slowest, 1.0)
+            first, last = (first, first + 1) if first >= 0 else (0, 0)
+        for j in range(first, last):
             p = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
             x, y = x_sign * pick(p, x_index), y_sign * pick(p, y_index)
             k = np.searchsorted(front_x, x, side="right") - 1
-            if p[0] <= slowest and (p[8] or not must_fit) and (k < 0 or y < front_y[k]):
+            if p[0] <= slowest and p[5] <= room and (k < 0 or y < front_y[k]):
                 found[count, 0], found[count, 1], found[count, 2], found[count, 3] = x, y, i, j
                 count += 1
     return count

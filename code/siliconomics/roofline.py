@@ -33,6 +33,11 @@ def attainable(intensity, chip, dtype: str = "bf16", chips=1):
     References
     ----------
     Williams, Waterman, Patterson (2009), Roofline.
+
+    Examples
+    --------
+    >>> f"{attainable(64, 'H100 SXM') / 1e12:.1f} TFLOP/s"
+    '214.4 TFLOP/s'
     """
     chip = find_chip(chip)
     intensity, chips = broadcast(intensity=number("intensity", intensity, zero=True), chips=number("chips", chips))
@@ -54,6 +59,11 @@ def critical_batch(chip, weights: str = "bf16", compute: str | None = None) -> f
     -------
     float
         Sequences. Source: How to Scale Your Model (2025), inference.
+
+    Examples
+    --------
+    >>> f"{critical_batch('TPU v5e'):.0f}, with int8 weights {critical_batch('TPU v5e', 'int8', 'bf16'):.0f}"
+    '240, with int8 weights 120'
     """
     chip = find_chip(chip)
     peak = chip.peak[chip.compute_dtype(weights, compute)]

@@ -277,6 +277,13 @@ def best(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf
     ------
     BadValue
         If nothing meets the conditions, or dollars are asked for without a price.
+
+    Examples
+    --------
+    >>> found = best("Llama 2 70B", ["H100 SXM", "MI300X"], n_chips=[2, 4, 8], batch=range(1, 257), usd_per_chip_hour=2,
+    ...              where={"fits": True, "tokens_per_second_per_user": 30})
+    >>> found["chip"], found["n_chips"], found["batch"]
+    ('MI300X', 2.0, 247.0)
     """
     if minimise and maximise:
         raise BadValue("minimise and maximise: give one of them")
@@ -311,7 +318,7 @@ class _Front:
 
     def __call__(self, task):
         args = task[2]
-        found = np.empty((args[1].size * args[4].size, 4))
+        found = np.empty((args[1].size * args[4].size, 4))  # touched only as far as points are found
         count = kernels.pareto_block(*args, self.must_fit, self.slowest, *self.x, *self.y, self.front[0], self.front[1], found)
         return _undominated(found[:count])
 

@@ -44,6 +44,11 @@ def mfu(tokens_per_second, model, chip, chips=1, context=None, dtype: str = "bf1
     References
     ----------
     Chowdhery et al. (2022), PaLM, appendix B.
+
+    Examples
+    --------
+    >>> f"{mfu(238_300, 'PaLM 540B', 'TPU v4', chips=6144, context=2048):.3f}"
+    '0.462'
     """
     model, chip = find_model(model), find_chip(chip)
     rate, chips, context = broadcast(

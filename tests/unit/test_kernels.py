@@ -38,7 +38,7 @@ DOMAINS = {  # argument ranges in the order of the formula; ranges of ints are d
     "batch_that_fits": ((1e9, 1e13), (1e9, 1e12), (1e5, 1e10)),
 }
 BRANCHES = {"latent_attention_params"}  # its plain form takes numbers only
-DRIVERS = {"step_seconds", "decode_point", "pick", "decode_grid", "sweep_block", "best_block", "pareto_block"}  # loops over the formulas, tested by decode and sweep
+DRIVERS = {"falls_with_seconds", "quickest_that_fits", "step_seconds", "decode_point", "pick", "decode_grid", "sweep_block", "best_block", "pareto_block"}  # loops over the formulas, tested by decode and sweep
 COMPILED = {name for name, f in vars(kernels).items() if hasattr(f, "py_func") and name not in DRIVERS}
 
 

@@ -43,7 +43,7 @@ def test_memory_of_a_former_sweep_is_written_over():
         si.sweep(**AXES, out=first)
 
 
-@pytest.mark.parametrize("target, sense", [("usd_per_mtok", "minimise"), ("seconds", "minimise"), ("tokens_per_second", "maximise"), ("mfu", "maximise")])
+@pytest.mark.parametrize("target, sense", [("usd_per_mtok", "minimise"), ("seconds", "minimise"), ("tokens_per_second", "maximise"), ("mfu", "maximise"), ("mbu", "maximise"), ("memory_bytes", "minimise"), ("seconds", "maximise"), ("mbu", "minimise")])
 @pytest.mark.parametrize("where", [None, {"fits": False}, {"seconds": 0.02}, {"fits": True, "tokens_per_second_per_user": 40}], ids=str)
 def test_best_equals_brute_force(target, sense, where):
     flat = si.sweep(**WIDE).to_dataframe().reset_index()
@@ -58,7 +58,7 @@ def test_best_equals_brute_force(target, sense, where):
     assert_allclose([getattr(again, name) for name in kernels.OUTPUTS[:7]], [found[name] for name in kernels.OUTPUTS[:7]], rtol=1e-12)
 
 
-@pytest.mark.parametrize("x, y", [("seconds", "usd_per_mtok"), ("tokens_per_second_per_user", "tokens_per_second"), ("memory_bytes", "mbu")])
+@pytest.mark.parametrize("x, y", [("seconds", "usd_per_mtok"), ("tokens_per_second_per_user", "tokens_per_second"), ("memory_bytes", "mbu"), ("usd_per_mtok", "mfu"), ("seconds", "mbu")])
 def test_pareto_equals_brute_force(x, y, monkeypatch):
     monkeypatch.setattr(sweep_module, "BLOCK", 1000)
     better = {"seconds": 1, "usd_per_mtok": 1, "memory_bytes": 1}
