@@ -93,11 +93,17 @@ def test_best_of_a_small_grid(overlap, must_fit, slowest, index, sign):
 
 @pytest.mark.parametrize("overlap, must_fit, slowest", LIMITS)
 @pytest.mark.parametrize("front", [([], []), ([0.6], [-1.5]), ([0.515, 0.9, 30.0], [-1.9, -4.0, -9.5])], ids=["no front", "one point", "three points"])
-def test_points_that_no_front_dominates(overlap, must_fit, slowest, front):
+@pytest.mark.parametrize("x, y", [((0, 1.0), (1, -1.0)), ((6, 1.0), (3, -1.0)), ((0, 1.0), (4, -1.0)), ((5, 1.0), (1, -1.0))], ids=str)
+def test_points_that_no_front_dominates(overlap, must_fit, slowest, front, x, y):
+    """Of outputs that all get worse with the seconds, only the quickest step of each batch can stand on a front."""
     front_x, front_y = (np.array(values, dtype=float) for values in front)
     found = np.zeros((12, 4))
-    count = kernels.pareto_block(overlap, *SYSTEM, must_fit, slowest, 0, 1.0, 1, -1.0, front_x, front_y, found)
-    want = [(p[0], -p[1], *at) for at, p in allowed(overlap, must_fit, slowest).items() if not any(x <= p[0] and y <= -p[1] for x, y in zip(front_x, front_y))]
+    count = kernels.pareto_block(overlap, *SYSTEM, must_fit, slowest, *x, *y, front_x, front_y, found)
+    kept = allowed(overlap, must_fit, slowest)
+    if {x[0], y[0]} <= {0, 1, 2, 3, 6}:
+        kept = {at: p for at, p in kept.items() if at == min((a for a in kept if a[0] == at[0]), key=lambda a: (kept[a][0], a))}
+    made = [(x[1] * p[x[0]], y[1] * p[y[0]], *at) for at, p in kept.items()]
+    want = [m for m in made if not any(a <= m[0] and b <= m[1] for a, b in zip(front_x, front_y))]
     np.testing.assert_allclose(found[:count], np.array(want).reshape(-1, 4), rtol=1e-12)
 
 
@@ -161,3 +167,22 @@ def test_activations_of_a_mixture_hold_the_chosen_and_the_shared_experts():
 def test_the_first_wrong_edge_is_named():
     with pytest.raises(si.BadValue, match="edge_mm=151:"):
         si.dies_per_wafer(100, edge_mm=[3, 151, 170])
+
+
+def test_every_kind_of_parallelism_counts_as_chips():
+    step = si.train_step("Llama 2 7B", "H100 SXM", 32, 32 * 4096, 4096, tensor=2, pipeline=2, context_parallel=4)
+    assert step.parts["compute"] == pytest.approx(32 * 4096 * si.model("Llama 2 7B").flops_per_token(4096, training=True) / (32 * 989.4e12))
+
+
+def test_a_run_reads_in_days():
+    assert str(si.train_run(1e9, "H100 SXM", 1, 1e12, 0.5, usd_per_chip_hour=1)).startswith(f"{6e21 / (0.5 * 989.4e12) / 86400:.4g} days, $")
+
+
+def test_shape_defaults_are_zero():
+    shape = si.Transformer("t", 1, 8, 1, 1, 8, 16, 10)
+    assert (shape.rope_dim, shape.nope_dim, shape.v_dim, shape.kv_rank, shape.q_rank, shape.window, shape.positions) == (0,) * 7
+
+
+def test_a_wafer_of_which_little_is_usable():
+    assert si.dies_per_wafer(0.01, diameter_mm=1, edge_mm=0.05, method="grid") > 0
+    assert si.dies_per_wafer(0.0001, diameter_mm=1, edge_mm=0.2) > 0  # 0.6 mm usable is still a wafer
