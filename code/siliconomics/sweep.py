@@ -27,7 +27,7 @@ STORED = ("model", "chip", "n_chips", "weights", "kv", "batch", "context")  # th
 NUMBERS = kernels.OUTPUTS[:7]
 UNITS = dict(zip(kernels.OUTPUTS, ("s", "token/s", "token/s", "1", "1", "byte", "USD/Mtok", "1 if compute-bound", "1 if it fits")))
 BLOCK = 1 << 17  # configurations a task that stores: long enough to pay for its call, short enough to stop soon
-REDUCED = 1 << 19  # and of one that only reduces, which is several times as fast
+REDUCED = 1 << 18  # and of one that only reduces, which is several times as fast
 PATIENCE = 3.0  # seconds before a progress bar shows
 
 
@@ -353,7 +353,7 @@ def pareto(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="
     signs = {name: 1.0 if name in ("seconds", "memory_bytes", "usd_per_mtok") else -1.0 for name in NUMBERS}
     axes = [(NUMBERS.index(choice(axis, name, NUMBERS)), signs[name]) for axis, name in (("x", x), ("y", y))]
     grid, (must_fit, slowest) = Grid.of(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute), _allowed(where)
-    tasks, front, done = grid.tasks(BLOCK), np.empty((0, 5)), 0
+    tasks, front, done = grid.tasks(REDUCED), np.empty((0, 5)), 0
     while done < len(tasks):  # rounds of growing size: the front of one round filters the next
         part = tasks[done:done + max(8, done)]
         numbered = {(system, start): n for n, (system, start, _) in enumerate(part, start=done)}

@@ -60,7 +60,7 @@ def test_best_equals_brute_force(target, sense, where):
 
 @pytest.mark.parametrize("x, y", [("seconds", "usd_per_mtok"), ("tokens_per_second_per_user", "tokens_per_second"), ("memory_bytes", "mbu"), ("usd_per_mtok", "mfu"), ("seconds", "mbu")])
 def test_pareto_equals_brute_force(x, y, monkeypatch):
-    monkeypatch.setattr(sweep_module, "BLOCK", 1000)
+    monkeypatch.setattr(sweep_module, "REDUCED", 1000)
     better = {"seconds": 1, "usd_per_mtok": 1, "memory_bytes": 1}
     flat = si.sweep(**WIDE).to_dataframe()
     points = flat[flat.fits][[x, y]].to_numpy() * [better.get(x, -1), better.get(y, -1)]
