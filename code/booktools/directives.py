@@ -70,15 +70,11 @@ def _role(compute):
 
 
 class TableDirective(SphinxDirective):
-    """Builds a table whose cells are MyST text."""
+    """Builds a table from the rows that `cells` of a subclass yields: MyST strings, or (anchor, string)."""
 
     header: list[str] = []
     widths: list[int] = []
     name_class = ""
-
-    def cells(self):
-        """Yield each row: a list of MyST strings, the first of which may be (anchor, text)."""
-        raise NotImplementedError(type(self).__name__)  # pragma: no cover
 
     def run(self) -> list[nodes.Node]:
         group = nodes.tgroup("", *(nodes.colspec(colwidth=w) for w in self.widths), cols=len(self.header))
