@@ -8,6 +8,7 @@ import numpy as np
 from .catalog import model
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
+from .measurements import measured
 from .roofline import memory_floor
 from .units import dtype_bytes
 
@@ -117,7 +118,8 @@ def bandwidth_for_30_ms_in_gb():
 
 @key("07.6")
 def mbu_of_mixtral_in_percent():
-    return 100 * mbu(1 / 227.82, "Mixtral 8x7B", "A100 SXM 80GB", chips=8)
+    row, = measured(model="Mixtral 8x7B", chips=8, weights="bf16")
+    return 100 * mbu(row["seconds"], row["model"], row["chip"], row["chips"])
 
 
 @key("07.7")
