@@ -296,26 +296,28 @@ def quickest_that_fits(overlap, b, w, c, kv_seconds, kv_bytes, weights_held, roo
 @kernel
 def best_block(overlap, batch, weight_seconds, compute_seconds, kv_seconds, kv_bytes, weights_held, capacity, usd_per_second,
                must_fit, slowest, index, sign):
-    """Smallest sign x output[index] of one system over batch x context, and the row of the batch where it stands.
+    """Smallest sign x output[index] of one system over batch x context, and the row and column where it stands.
 
     Counts only steps that fit (if `must_fit`) and take at most `slowest` seconds; nothing is stored.
     """
-    best, row = np.inf, -1
+    best, row, column = np.inf, -1, -1
     sense = -sign if 1 <= index <= 3 else sign  # rates and MFU fall as seconds rise
     room = capacity if must_fit else np.inf
     for i in range(batch.size):
-        b, w, c, low = batch[i], weight_seconds[i], compute_seconds[i], np.inf
+        b, w, c, low, at = batch[i], weight_seconds[i], compute_seconds[i], np.inf, -1
         if falls_with_seconds(index):
-            j = quickest_that_fits(overlap, b, w, c, kv_seconds, kv_bytes, weights_held, room, slowest, sense)
-            if j >= 0:
-                low = sign * pick(decode_point(overlap, b, w, b * kv_seconds[j], c, 0.0, capacity, usd_per_second), index)
+            at = quickest_that_fits(overlap, b, w, c, kv_seconds, kv_bytes, weights_held, room, slowest, sense)
+            if at >= 0:
+                low = sign * pick(decode_point(overlap, b, w, b * kv_seconds[at], c, 0.0, capacity, usd_per_second), index)
         else:
             for j in range(kv_seconds.size):
                 p = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
-                low = min(low, sign * pick(p, index) if p[5] <= room and p[0] <= slowest else np.inf)
+                value = sign * pick(p, index)
+                if p[5] <= room and p[0] <= slowest and value < low:
+                    low, at = value, j
         if low < best:
-            best, row = low, i
-    return best, row
+            best, row, column = low, i, at
+    return best, row, column
 
 
 @kernel

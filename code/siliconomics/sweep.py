@@ -6,11 +6,12 @@ compiled loop runs over batch x context. Threads take the systems here, a Dask c
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import as_completed as thread_results
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
+from threading import Thread
 
 import numpy as np
 
@@ -27,7 +28,7 @@ STORED = ("model", "chip", "n_chips", "weights", "kv", "batch", "context")  # th
 NUMBERS = kernels.OUTPUTS[:7]
 UNITS = dict(zip(kernels.OUTPUTS, ("s", "token/s", "token/s", "1", "1", "byte", "USD/Mtok", "1 if compute-bound", "1 if it fits")))
 BLOCK = 1 << 17  # configurations a task that stores: long enough to pay for its call, short enough to stop soon
-REDUCED = 1 << 18  # and of one that only reduces, which is several times as fast
+REDUCED = 1 << 19  # and of one that only reduces, which is several times as fast
 PATIENCE = 3.0  # seconds before a progress bar shows
 
 
@@ -71,13 +72,15 @@ class Grid:
 
     def systems(self) -> Iterator[tuple[tuple[int, ...], tuple]]:
         """Yield (index into the first five axes, arguments of the compiled loops)."""
+        wide, deep = {w: dtype_bytes(w) for w in self.weights}, {k: dtype_bytes(k) for k in self.kv}
+        read = {(m, w): np.asarray(self.models[m].weight_bytes_read(self.batch, wide[w])) for m, w in product(range(self.shape[0]), wide)}
+        cache = {(m, k): np.asarray(self.models[m].kv_bytes(self.context, deep[k])) for m, k in product(range(self.shape[0]), deep)}
         for m, c, n, w, k in product(*map(range, self.shape[:5])):
-            yield (m, c, n, w, k), self._system(self.models[m], self.chips[c], self.n_chips[n], self.weights[w], self.kv[k], self.prices[c])
+            model, chip, weights, kv = self.models[m], self.chips[c], self.weights[w], self.kv[k]
+            yield (m, c, n, w, k), self._system(model, chip, self.n_chips[n], weights, self.prices[c], wide[weights], read[m, weights], cache[m, kv])
 
-    def _system(self, model, chip, n, weights, kv, price) -> tuple:
-        width, floor = dtype_bytes(weights), formula(kernels.memory_floor)
-        read, cache = np.asarray(model.weight_bytes_read(self.batch, width)), np.asarray(model.kv_bytes(self.context, dtype_bytes(kv)))
-        rate = n * chip.peak[chip.compute_dtype(weights, self.compute)]
+    def _system(self, model, chip, n, weights, price, width, read, cache) -> tuple:
+        floor, rate = formula(kernels.memory_floor), n * chip.peak[chip.compute_dtype(weights, self.compute)]
         return (self.overlap, self.batch, floor(read, n, chip.bandwidth), 2.0 * model.compute_params * self.batch / rate,
                 floor(cache, n, chip.bandwidth), cache, model.weight_bytes(width), n * chip.memory_bytes, n * price / 3600.0)
 
@@ -125,19 +128,42 @@ def _results(function, tasks: list[tuple], client, what: str) -> Iterator[tuple[
 
 
 def _on_threads(function, tasks, _) -> Iterator[tuple[tuple, object]]:
-    workers = os.cpu_count() or 1
-    if sum(args[1].size * args[4].size for _, _, args in tasks) < BLOCK:  # done before a thread has started
-        yield from ((task, function(task)) for task in tasks)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for start in range(0, len(tasks), 64 * workers):  # a bounded queue: Ctrl-C does not wait for the rest
-                futures = {pool.submit(function, task): task for task in tasks[start:start + 64 * workers]}
-                for future in thread_results(futures):
-                    yield futures[future], future.result()
-        except KeyboardInterrupt:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    """The calling thread works too, and each takes the next task: a pool would put one thread more than cores to work."""
+    left, ended, errors = deque(tasks), deque(), []
+
+    def take() -> None:
+        with suppress(IndexError):  # another thread took the last one
+            task = left.popleft()
+            try:
+                ended.append((task, function(task)))
+            except BaseException as error:  # raised again below, once what others have finished is handed out
+                errors.append(error)
+                left.clear()
+
+    def work() -> None:
+        while left:
+            take()
+
+    small = sum(args[1].size * args[4].size for _, _, args in tasks) < BLOCK  # done before a thread has started
+    helpers = [Thread(target=work, daemon=True) for _ in range(0 if small else (os.cpu_count() or 1) - 1)]
+    for helper in helpers:
+        helper.start()
+    try:
+        while left:
+            take()
+            yield from _drained(ended)
+    finally:
+        left.clear()
+        for helper in helpers:
+            helper.join()
+    yield from _drained(ended)
+    if errors:
+        raise errors[0]
+
+
+def _drained(queue: deque) -> Iterator:
+    while queue:
+        yield queue.popleft()
 
 
 def _on_cluster(function, tasks, client) -> Iterator[tuple[tuple, object]]:
@@ -242,7 +268,7 @@ def _allowed(where: dict | None) -> tuple[bool, float]:
 
 @dataclass(frozen=True)
 class _Best:
-    """Picklable: the smallest value of one task and its row."""
+    """Picklable: the smallest value of one task, its row and its column."""
 
     must_fit: bool
     slowest: float
@@ -290,20 +316,16 @@ def best(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf
     target, sign = (maximise, -1.0) if maximise else (minimise or "usd_per_mtok", 1.0)
     index, (must_fit, slowest) = NUMBERS.index(choice("minimise or maximise", target, NUMBERS)), _allowed(where)
     grid = Grid.of(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute)
-    tasks, low, found, done = grid.tasks(REDUCED), np.inf, None, 0
-    for (system, start, _), (value, row) in _results(_Best(must_fit, slowest, index, sign), tasks, client, "best"):
+    tasks, found, done = grid.tasks(REDUCED), None, 0
+    for (system, start, _), (value, row, column) in _results(_Best(must_fit, slowest, index, sign), tasks, client, "best"):
         done += 1
-        key = (value, system, start)
-        if row >= 0 and (found is None or key < (low, *found[:2])):  # ties go to the first in the order of the axes
-            low, found = value, (system, start, row)
+        if row >= 0 and (found is None or (value, system, start) < found[:3]):  # ties go to the first in the order of the axes
+            found = value, system, start, row, column
     if found is None:
         raise BadValue(f"no configuration meets where={where or {'fits': True}}" + (
             "" if target != "usd_per_mtok" or not np.isnan(grid.prices).all() else ": usd_per_chip_hour is needed for dollars"))
-    system, start, row = found
-    rows = grid.row(system, grid.batch[start + row], grid.context)
-    scores = np.where((rows["fits"] | (not must_fit)) & (rows["seconds"] <= slowest), sign * rows[target], np.inf)
-    at = float(grid.context[np.argmin(scores)])
-    return grid.row(system, grid.batch[start + row], at) | {"complete": done == len(tasks)}
+    _, system, start, row, column = found
+    return grid.row(system, grid.batch[start + row], float(grid.context[column])) | {"complete": done == len(tasks)}
 
 
 @dataclass(frozen=True)

@@ -57,33 +57,41 @@ def fill(block, tasks, arrays) -> None:
         pass
 
 
-def with_numpy(systems: list[tuple]) -> list[tuple]:
-    """The same outputs as plain NumPy over batch x context; what depends on the batch alone is taken out of the grid."""
-    results = []
-    for _, (_, batch, weights, flops, kv, kv_bytes, held, capacity, usd) in systems:
-        b, w, c = batch[:, None], weights[:, None], flops[:, None]
-        cache = b * kv
-        seconds, memory = cache + np.maximum(c, w), cache + w
-        rate, bytes_held = b / seconds, held + b * kv_bytes
-        results.append((seconds, rate, 1.0 / seconds, c / seconds, memory / seconds, bytes_held, usd * 1e6 / rate,
-                        c > memory, bytes_held <= capacity))
-    return results
+def with_numpy(systems: list[tuple]) -> tuple:
+    """The same outputs as one plain NumPy expression over system x batch x context."""
+    _, batch, weights, flops, kv, kv_bytes, held, capacity, usd = map(np.array, zip(*(args for _, args in systems)))
+    b, w, c = batch[..., None], weights[..., None], flops[..., None]
+    held, capacity, usd = (v[:, None, None] for v in (held, capacity, usd))
+    cache = b * kv[:, None, :]
+    seconds, memory = cache + np.maximum(c, w), cache + w
+    rate, bytes_held = b / seconds, held + b * kv_bytes[:, None, :]
+    return (seconds, rate, 1.0 / seconds, c / seconds, memory / seconds, bytes_held, usd * 1e6 / rate, c > memory, bytes_held <= capacity)
 
 
 # --- the measures: name -> function that returns a time, or several ------------------------------------------------------
 
-def timed(call, at_least: float = 0.02, warm: bool = False):
-    """A function that returns the seconds of one call, from as many calls as `at_least` seconds take."""
-    def once(loops: int, warm: bool = warm) -> float:
+def timed(call, at_least: float = 0.1, warm: bool = False):
+    """A function that returns the median seconds of one call, over calls of `at_least` seconds in all.
+
+    The median, because one pause of a virtual machine is as long as a hundred calls. Calls too short for the clock are
+    timed in lots of a millisecond.
+    """
+    def once(lot: int) -> float:
+        start = time.perf_counter()
+        for _ in range(lot):
+            call()
+        return (time.perf_counter() - start) / lot
+
+    shortest = min(once(1), once(1), once(1))
+    lot = max(1, int(1e-3 / shortest))
+    lots = max(1, int(at_least / (lot * shortest)))
+
+    def median() -> float:
         if warm:  # before the clock starts: a virtual machine may have lost its freed pages, which the first to ask would pay
             call()
-        start = time.perf_counter()
-        for _ in range(loops):
-            call()
-        return (time.perf_counter() - start) / loops
+        return statistics.median(once(lot) for _ in range(lots))
 
-    loops = max(1, int(at_least / min(once(1, False), once(1, False))))
-    return lambda: once(loops)
+    return median
 
 
 def grid_calls(given: dict) -> dict:

@@ -86,9 +86,9 @@ LIMITS = [(overlap, fit, slowest) for overlap in (False, True) for fit in (False
 @pytest.mark.parametrize("index", INDEX)
 def test_best_of_a_small_grid(overlap, must_fit, slowest, index, sign):
     values = {at: sign * p[index] for at, p in allowed(overlap, must_fit, slowest).items()}
-    best, row = kernels.best_block(overlap, *SYSTEM, must_fit, slowest, index, sign)
+    best, *where = kernels.best_block(overlap, *SYSTEM, must_fit, slowest, index, sign)
     assert best == pytest.approx(min(values.values()), rel=1e-12)
-    assert row == min(values, key=lambda at: (round(values[at], 12), at))[0]
+    assert tuple(where) == min(values, key=lambda at: (round(values[at], 12), at))
 
 
 @pytest.mark.parametrize("overlap, must_fit, slowest", LIMITS)
@@ -108,7 +108,7 @@ def test_points_that_no_front_dominates(overlap, must_fit, slowest, front, x, y)
 
 
 def test_nothing_allowed():
-    assert kernels.best_block(False, *SYSTEM, False, 1e-9, 0, 1.0) == (np.inf, -1)
+    assert kernels.best_block(False, *SYSTEM, False, 1e-9, 0, 1.0) == (np.inf, -1, -1)
     assert kernels.pareto_block(False, *SYSTEM, False, 1e-9, 0, 1.0, 1, -1.0, np.empty(0), np.empty(0), np.zeros((12, 4))) == 0
 
 

@@ -97,6 +97,26 @@ def test_interrupted_sweep_keeps_what_is_done(monkeypatch):
     assert_array_equal(part.seconds.where(done), whole.seconds.where(done))
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("size", [1, 10**6], ids=["one thread", "threads"])
+def test_an_error_of_any_thread_is_raised_after_the_finished_tasks(monkeypatch, error, size):
+    monkeypatch.setattr(sweep_module.os, "cpu_count", lambda: 4)
+    tasks = [(n, 0, (None, np.empty(1), None, None, np.empty(size))) for n in range(40)]
+    ran, got = [], []
+
+    def work(task):
+        if task[0] == 20:
+            raise error
+        ran.append(task[0])
+        return -task[0]
+
+    with pytest.raises(error):
+        for task, result in sweep_module._on_threads(work, tasks, None):
+            assert result == -task[0]
+            got.append(task[0])
+    assert sorted(got) == sorted(ran) and set(range(17)) <= set(got) and len(got) < 39
+
+
 def test_interrupted_best_tells_the_best_so_far(monkeypatch):
     monkeypatch.setattr(sweep_module, "_on_threads", interrupt_after(5))
     found = si.best(**WIDE)
