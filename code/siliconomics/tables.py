@@ -54,14 +54,14 @@ def _figure(row: dict, fields: dict, where: str):
     """The value of a long-form row, a number or a text as its field demands."""
     unit = next((u for u, names in fields.items() if row["field"] in names), None)
     if unit is None:
-        raise BadData(f"{where}: field {row['field']!r} is not in schema.json")
+        raise BadData(f"{where}, field: {row['field']!r} is not in schema.json")
     if unit == "text":
         return row["value"]
     if row["unit"] != unit:
-        raise BadData(f"{where}: {row['field']} is in {row['unit']!r}, {unit!r} is needed")
+        raise BadData(f"{where}, unit: {row['field']} is in {row['unit']!r}, {unit!r} is needed")
     value = _value(row["value"], "number", f"{where}, value")
     if not (row["low"] or 0) <= value <= (row["high"] or value):
-        raise BadData(f"{where}: {row['field']} {value:g} lies outside its range {row['low']} to {row['high']}")
+        raise BadData(f"{where}, value: {row['field']} {value:g} lies outside low {row['low']} to high {row['high']}")
     return value
 
 
@@ -89,15 +89,19 @@ def read(text: str, name: str) -> tuple[dict, ...]:
         For a wrong header, a value of the wrong type, or a repeated key.
     """
     rules, seen, rows = schema(name), set(), []
+    known = {column: {} for column in rules["columns"]}  # a long table repeats most of its cells: each text is checked once
     reader = csv.DictReader(text.splitlines())
     _check_header(name, reader.fieldnames or [], list(rules["columns"]))
     for line, raw in enumerate(reader, start=2):
         if None in raw or None in raw.values():
             raise BadData(f"{name}.csv line {line}: wrong number of columns")
-        row = {c: _value(raw[c], kind, f"{name}.csv line {line}, {c}") for c, kind in rules["columns"].items()}
+        for column, kind in rules["columns"].items():
+            if raw[column] not in known[column]:
+                known[column][raw[column]] = _value(raw[column], kind, f"{name}.csv line {line}, {column}")
+        row = {column: known[column][raw[column]] for column in rules["columns"]}
         key = tuple(row[k] for k in rules["key"])
         if key in seen:
-            raise BadData(f"{name}.csv line {line}: {key} stands twice")
+            raise BadData(f"{name}.csv line {line}, {', '.join(rules['key'])}: {key} stands twice")
         seen.add(key)
         if "fields" in rules:
             row["value"] = _figure(row, rules["fields"], f"{name}.csv line {line}")
