@@ -135,6 +135,47 @@ def batch_that_fits(memory_bytes, weight_bytes, kv_bytes):
     return np.clip((memory_bytes - weight_bytes) // kv_bytes, 0, None)
 
 
+# --- measured kernels: roofline with shares, Flash-Decoding, nccl-tests ------------------------------------------------
+
+
+def smooth_max(a, b, sharpness):
+    """The p-norm of two non-negative numbers, summed in logarithms."""
+    with np.errstate(divide="ignore"):
+        return np.exp(np.logaddexp(sharpness * np.log(a), sharpness * np.log(b)) / sharpness)
+
+
+def gemm_seconds(m, n, k, activation, weight, quantise, peak, bandwidth, launch, bandwidth_share, compute_share, sharpness, depth):
+    reached = bandwidth * bandwidth_share
+    operands, result = k * (m * activation + n * weight), 2.0 * m * n
+    times = np.array([(operands + result) / reached, m * n / compute_share * (2.0 * k / peak), depth * k])
+    longest = times.max(axis=0)
+    return launch + m * quantise / reached * k + longest * ((times / longest) ** sharpness).sum(axis=0) ** (1 / sharpness)
+
+
+def attention_decode_seconds(kv_bytes, blocks, grouped, context, cache, peak, bandwidth, launch, bandwidth_share, sharpness, block,
+                             block_grouped, join, join_half, cache_share):
+    held = (cache * cache_share) ** 4
+    from_memory = kv_bytes**5 / (kv_bytes**4 + held)
+    each = np.where(grouped, block + block_grouped, block)
+    streaming = from_memory / bandwidth / bandwidth_share
+    return launch + join / (1 + join_half / context) + smooth_max(streaming, each / peak * blocks, sharpness)
+
+
+def quicker_all_reduce(direct_seconds, ring_seconds, others, launch, hop, direct_share, setup, ring_share):
+    direct, ring = direct_seconds / direct_share, ring_seconds / ring_share + setup
+    return np.where(direct < ring, direct, ring) + hop * others + launch
+
+
+def elementwise_seconds(bytes_moved, bandwidth, launch, bandwidth_share):
+    return bytes_moved / bandwidth_share / bandwidth + launch
+
+
+def interleaved(decoding, mixed, batch, chunks, output):
+    """`output` steps of a life, of which (batch - 1) chunks carry somebody's prompt."""
+    others = np.where(batch > 1, batch - 1, 0) * chunks
+    return (decoding * (output - others) + mixed * others) / output
+
+
 TWINS = {name: f for name, f in list(globals().items()) if callable(f) and f is not SimpleNamespace}
 
 # --- whole models and steps, from the shape alone -------------------------------------------------------------------

@@ -126,6 +126,16 @@ def check(root: Path, *numbers: str) -> int:
     return int(bad > 0)
 
 
+def sources(root: Path) -> int:
+    """Write the package's list of sources from the bibliography."""
+    from . import bibliography
+
+    path = root / bibliography.SOURCES
+    path.write_text(bibliography.sources(root / bibliography.REFERENCES), encoding="utf-8", newline="\n")
+    say(str(path))
+    return 0
+
+
 def _chosen(root: Path, numbers: tuple[str, ...]) -> list[Path]:
     from . import notebooks
 
@@ -237,6 +247,6 @@ def clean(root: Path) -> int:
 
 
 COMMANDS = {
-    "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "lab": lab,
-    "browser": browser, "prove-gates": prove_gates, "mutate": mutate, "bench": bench, "lock": lock, "clean": clean,
+    "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
+    "lab": lab, "browser": browser, "prove-gates": prove_gates, "mutate": mutate, "bench": bench, "lock": lock, "clean": clean,
 }

@@ -23,14 +23,16 @@ from .roofline import attainable, critical_batch, matmul_seconds, memory_floor
 from .scaling import (Fit, doubling_time, fit_parametric, growth_gap, growth_per_year, kaplan_loss, kaplan_optimal, lifetime_optimal, loss, optimal,
                       scaling_fit, tokens_for)
 from .sweep import best, pareto, sweep
+from .tables import Source, source
 from .training import Run, Step, bubble_fraction, hfu, mfu, train_run, train_step
 from .transformer import Transformer
 from .units import DTYPE_BYTES, dtype_bytes, fmt
 
 __version__ = "0.1.0"
 
-LAZY = {  # imported on first use: they need pandas or altair, which the core does not
+LAZY = {  # imported on first use: they need pandas, altair or the measured constants, which the core does not
     "verdict": "claims", "Verdict": "claims", "claim_table": "claims", "check": "exercises", "tornado": "charts", "Table": "charts", "charts": None,
+    "serve": "serving", "Serving": "serving", "predict": "predictions", "efficiency": "calibrate",
 }
 
 

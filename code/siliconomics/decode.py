@@ -11,10 +11,11 @@ from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .checks import SMALLEST, BadValue, broadcast, choice, fraction, number, plain
 from .kernels import plain as formula
-from .transformer import Transformer
+from .transformer import Load, Transformer
 from .units import dtype_bytes, fmt
 
-STACKS = ("roofline", "overlap")
+STACKS = ("roofline", "overlap")  # of a grid; one step can be "calibrated" too
+CALIBRATED = (*STACKS, "calibrated")
 BOUND = np.array(["memory", "compute"], dtype=object)
 
 
@@ -42,6 +43,10 @@ class Decode:
         Dollars for a million output tokens; nan without a price.
     attention_flops
         FLOPs of the attention products of the whole batch, beside the step's 2 N B.
+    low, high
+        80 % interval of `seconds` in the calibrated stack; nan in the others, which are no estimates.
+    basis
+        Whose measurements the calibrated stack rests on.
     """
 
     seconds: float
@@ -55,6 +60,9 @@ class Decode:
     usd_per_mtok: float
     attention_flops: float
     label: str = ""
+    low: float = np.nan
+    high: float = np.nan
+    basis: str = ""
 
     def __str__(self) -> str:
         if np.ndim(self.seconds):
@@ -102,9 +110,10 @@ def decode(model, chip, chips=1, batch=1, context=2048, weights="bf16", kv="bf16
         Tokens in each sequence's cache.
     weights, kv : str or float
         Storage dtypes (or bytes per value) of weights and cache.
-    stack : {"roofline", "overlap"}
+    stack : {"roofline", "overlap", "calibrated"}
         "roofline": attention reads come on top, KV/BW + max(2NB/P, W/BW). "overlap": everything overlaps,
-        max(2NB/P, (W + KV)/BW), the only physical lower bound.
+        max(2NB/P, (W + KV)/BW), the only physical lower bound. "calibrated": the sum of the kernels of a pass at measured
+        efficiencies, all chips as tensor ranks, without the host time of an engine (see `serve`).
     usd_per_chip_hour : float or array_like, optional
         Without it dollars are nan.
     compute : str, optional
@@ -131,17 +140,34 @@ def decode(model, chip, chips=1, batch=1, context=2048, weights="bf16", kv="bf16
     '6.75 ms, 9,481 tokens/s, $0.469/Mtok'
     """
     model, chip = find_model(model), find_chip(chip)
-    overlap = choice("stack", stack, STACKS) == "overlap"
+    overlap = choice("stack", stack, CALIBRATED) != "roofline"
     peak = chip.peak[chip.compute_dtype(weights, compute)]
     arrays = broadcast(chips=number("chips", chips), batch=number("batch", batch),
                        context=number("context", context, zero=True), usd_per_chip_hour=_price(usd_per_chip_hour))
     rows = _decode_rows(model, chip, peak, dtype_bytes(weights, "weights"), dtype_bytes(kv, "kv"), overlap, arrays)
+    limits = _no_limits(arrays[0])
+    if stack == "calibrated":
+        longer, limits = _calibrated(model, chip, arrays[0], Load(arrays[1], arrays[2]), weights, kv, compute, rows[0], "decode")
+        rows[[0, 6]], rows[1:5] = rows[[0, 6]] * longer, rows[1:5] / longer
     seconds, rate, per_user, used, moved, held, usd, compute_bound, fits, attention = rows
     what = f"batch {arrays[1].flat[0]:g}, context {arrays[2].flat[0]:,.0f}" if seconds.size == 1 else "grid"
     return Decode(
         *map(plain, (seconds, rate, per_user, used, moved)), BOUND[plain(compute_bound.astype(int))],
         plain(held), plain(fits == 1.0), plain(usd), plain(attention),
-        _label(model, chip, arrays[0], weights, what))
+        _label(model, chip, arrays[0], weights, what), *limits)
+
+
+def _no_limits(like) -> tuple:
+    return (plain(np.full(np.shape(like), np.nan)),) * 2 + ("",)
+
+
+def _calibrated(model, chip, chips, load: Load, weights, kv, compute, bound, phase: str) -> tuple:
+    """(how much longer than `bound` seconds the kernels of one pass take, (low, high, basis) of that time)."""
+    from .calibrate import pass_interval, widening
+    from .forward import Shard, forward_seconds
+
+    seconds = np.maximum(forward_seconds(model, chip, load, Shard(chips), weights, kv, compute), bound)
+    return seconds / bound, (*pass_interval(phase, chip, weights, seconds, bound), widening(chip, chip.compute_dtype(weights, compute))[1])
 
 
 @dataclass(frozen=True)
@@ -156,6 +182,9 @@ class Prefill:
     fits: bool
     attention_seconds: float
     label: str = ""
+    low: float = np.nan
+    high: float = np.nan
+    basis: str = ""
 
     def __str__(self) -> str:
         if np.ndim(self.seconds):
@@ -179,10 +208,11 @@ def prefill(model, chip, chips=1, prompt=2048, batch=1, weights="bf16", kv="bf16
     -------
     Prefill
         `seconds` counts the products with the weights (2N a token) against reading them and writing the cache; the
-        causal attention products stand in `attention_seconds`, since published prefill bounds leave them out.
+        causal attention products stand in `attention_seconds`, since published prefill bounds leave them out. In the
+        calibrated stack `seconds` is everything, attention too, and `low` and `high` bound it.
     """
     model, chip = find_model(model), find_chip(chip)
-    bound_by = formula(kernels.decode_overlap if choice("stack", stack, STACKS) == "overlap" else kernels.decode_additive)
+    bound_by = formula(kernels.decode_additive if choice("stack", stack, CALIBRATED) == "roofline" else kernels.decode_overlap)
     peak = chip.peak[chip.compute_dtype(weights, compute)]
     chips, prompt, batch = broadcast(chips=number("chips", chips), prompt=number("prompt", prompt), batch=number("batch", batch))
     width, tokens = dtype_bytes(weights, "weights"), number("batch x prompt", batch * prompt)
@@ -193,11 +223,14 @@ def prefill(model, chip, chips=1, prompt=2048, batch=1, weights="bf16", kv="bf16
     times = floor(read, chips, chip.bandwidth), floor(cache, chips, chip.bandwidth), flops / (chips * peak)
     seconds = bound_by(*times)
     attention = tokens * model.attention_flops(prompt, causal=True) / (chips * peak)
-    compute_bound = times[2] > times[0] + times[1]
+    compute_bound, limits = times[2] > times[0] + times[1], _no_limits(seconds)
+    if stack == "calibrated":
+        longer, limits = _calibrated(model, chip, chips, Load(np.zeros_like(tokens), np.zeros_like(tokens), tokens, prompt), weights, kv, compute, seconds, "prefill")
+        seconds = seconds * longer
     return Prefill(
         plain(seconds), plain(tokens / seconds), plain(formula(kernels.utilisation)(times[2], 1.0 / seconds)),
         plain(np.where(compute_bound, "compute", "memory")), plain(held), plain(held <= chips * chip.memory_bytes),
-        plain(attention), _label(model, chip, chips, weights, f"{batch.flat[0]:g} x {prompt.flat[0]:,.0f} tokens"))
+        plain(attention), _label(model, chip, chips, weights, f"{batch.flat[0]:g} x {prompt.flat[0]:,.0f} tokens"), *limits)
 
 
 def mbu(seconds_per_token, model, chip, chips=1, batch=1, context=0, weights="bf16", kv="bf16", embedding: bool = True):

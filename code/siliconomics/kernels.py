@@ -196,6 +196,71 @@ def verify_slowdown(draft_tokens, batch, critical_batch):
     return np.maximum(1.0, batch * (draft_tokens + 1.0) / critical_batch) / np.maximum(1.0, batch / critical_batch)
 
 
+# --- measured kernels: a launch, then whichever resource takes longest ------------------------------------------------
+
+@kernel
+def smooth_max(a, b, sharpness):
+    """Maximum of two times whose overlap is imperfect near the corner, (a^s + b^s)^(1/s); s = 1 adds them, large s is the maximum."""
+    larger, smaller = np.maximum(a, b), np.minimum(a, b)
+    return larger * (1.0 + (smaller / np.maximum(larger, 1e-60)) ** sharpness) ** (1.0 / sharpness)
+
+
+@kernel
+def gemm_seconds(m, n, k, activation, weight, quantise, peak, bandwidth, launch, bandwidth_share, compute_share, sharpness, depth):
+    """Seconds of out[m, n] = x[m, k] w[k, n]: launch + max(bytes / (BW e_b), 2 m n k / (P e_f), k depth), the maximum smooth.
+
+    `activation` and `weight` are bytes a value; the output has 16 bits. `quantise` is what passes over x before the product
+    move, bytes a value: 5 to 8 bits in two passes (read; read and write), 0 for none. `depth` is the time of one step
+    along k, which no parallelism shortens: what tile and wave quantisation leave on small products.
+    Williams et al. 2009 with measured shares; constants in data/efficiencies.csv.
+    """
+    memory = (activation * m * k + weight * n * k + 2.0 * m * n) / (bandwidth * bandwidth_share)
+    work = smooth_max(memory, 2.0 * m * n * k / (peak * compute_share), sharpness)
+    return launch + quantise * m * k / (bandwidth * bandwidth_share) + smooth_max(work, k * depth, sharpness)
+
+
+@kernel
+def attention_decode_seconds(kv_bytes, blocks, grouped, context, cache, peak, bandwidth, launch, bandwidth_share, sharpness, block,
+                             block_grouped, join, join_half, cache_share):
+    """Seconds of one layer's decode attention: launch + join x/(x + x_half) + max(blocks block / P, bytes / (BW e_b)), smooth.
+
+    `blocks` = batch x kv heads units of work, each of which costs at least what `block` FLOP would (scheduling, a whole page
+    of the cache however few tokens it holds), and `block_grouped` more where several query heads share it (`grouped`). A
+    long context over few of them is cut into pieces, whose results `join` puts together. `cache` is the on-chip memory that
+    may still hold the keys and values of the last call: its size in a benchmark that repeats one layer, 0 in a model of many.
+    Split over the context as in Dao et al. 2023 (Flash-Decoding); constants in data/efficiencies.csv.
+    """
+    missed = kv_bytes / (1.0 + (cache_share * cache / np.maximum(kv_bytes, 1e-60)) ** 4)
+    units = blocks * (block + grouped * block_grouped) / peak
+    return launch + join * context / (context + join_half) + smooth_max(units, missed / (bandwidth * bandwidth_share), sharpness)
+
+
+@kernel
+def quicker_all_reduce(direct_seconds, ring_seconds, others, launch, hop, direct_share, setup, ring_share):
+    """Seconds of an all-reduce inside a node, the quicker of two ways: launch + (n-1) hop + min(direct / e_d, setup + ring / e_r).
+
+    Direct: each chip reads the whole array of the n - 1 `others`, one step. Ring: 2(n-1)/n of it, many steps, hence the set-up.
+    Both times come in at the link's peak rate. NVIDIA nccl-tests, PERFORMANCE.md, for the ring; constants in data/efficiencies.csv.
+    """
+    return launch + others * hop + np.minimum(direct_seconds / direct_share, setup + ring_seconds / ring_share)
+
+
+@kernel
+def elementwise_seconds(bytes_moved, bandwidth, launch, bandwidth_share):
+    """Seconds of a layer's small operations: their launches and their bytes, launch + bytes / (BW e_b). Williams et al. 2009."""
+    return launch + bytes_moved / (bandwidth * bandwidth_share)
+
+
+@kernel
+def interleaved(decoding, mixed, batch, chunks, output):
+    """Mean seconds per output token while the others' prompts pass: decode + (B-1)/O c (mixed - decode).
+
+    In the life of a request each of the other B - 1 brings its prompt once, in c steps that take `mixed` seconds in place of
+    `decoding`; the request itself takes O steps. Agrawal et al. 2024 (Sarathi-Serve) for steps that mix the two.
+    """
+    return decoding + np.maximum(batch - 1.0, 0.0) * chunks / output * (mixed - decoding)
+
+
 # --- grid drivers ---------------------------------------------------------------------------------------------------
 
 @kernel

@@ -5,8 +5,11 @@ import csv
 import datetime
 import json
 import re
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+
+from .checks import known, nearest
 
 CONFIDENCE = ("primary", "dataset", "press", "derived", "estimate", "rumoured", "unconfirmed")
 DATA = files("siliconomics") / "data"
@@ -47,7 +50,15 @@ def _value(text: str, kind: str, where: str):
     convert, valid = TYPES[base]
     if not valid(text):
         raise BadData(f"{where}: {text!r} is not a {base}")
+    if base == "sources":
+        _check_sources(text, where)
     return convert(text)
+
+
+def _check_sources(text: str, where: str) -> None:
+    for key in text.split(";"):
+        if key not in _sources():
+            raise BadData(f"{where}: {key!r} is not in sources.csv; nearest: {nearest(key, _sources())}")
 
 
 def _figure(row: dict, fields: dict, where: str):
@@ -86,19 +97,19 @@ def read(text: str, name: str) -> tuple[dict, ...]:
     Raises
     ------
     BadData
-        For a wrong header, a value of the wrong type, or a repeated key.
+        For a wrong header, a value of the wrong type, a source that `sources.csv` does not hold, or a repeated key.
     """
     rules, seen, rows = schema(name), set(), []
-    known = {column: {} for column in rules["columns"]}  # a long table repeats most of its cells: each text is checked once
+    seen_text = {column: {} for column in rules["columns"]}  # a long table repeats most of its cells: each text is checked once
     reader = csv.DictReader(text.splitlines())
     _check_header(name, reader.fieldnames or [], list(rules["columns"]))
     for line, raw in enumerate(reader, start=2):
         if None in raw or None in raw.values():
             raise BadData(f"{name}.csv line {line}: wrong number of columns")
         for column, kind in rules["columns"].items():
-            if raw[column] not in known[column]:
-                known[column][raw[column]] = _value(raw[column], kind, f"{name}.csv line {line}, {column}")
-        row = {column: known[column][raw[column]] for column in rules["columns"]}
+            if raw[column] not in seen_text[column]:
+                seen_text[column][raw[column]] = _value(raw[column], kind, f"{name}.csv line {line}, {column}")
+        row = {column: seen_text[column][raw[column]] for column in rules["columns"]}
         key = tuple(row[k] for k in rules["key"])
         if key in seen:
             raise BadData(f"{name}.csv line {line}, {', '.join(rules['key'])}: {key} stands twice")
@@ -113,3 +124,48 @@ def read(text: str, name: str) -> tuple[dict, ...]:
 def table(name: str) -> tuple[dict, ...]:
     """The rows of ``data/<name>.csv``, typed and checked, each a dict."""
     return read((DATA / f"{name}.csv").read_text(encoding="utf8"), name)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One entry of the bibliography.
+
+    Parameters
+    ----------
+    key : str
+        What the column `source` of the data files names.
+    title : str
+    authors : str
+        Names split by "; ".
+    year : int
+    url : str or None
+        None where the entry has neither an address nor a DOI.
+    """
+
+    key: str
+    title: str
+    authors: str
+    year: int
+    url: str | None
+
+
+@cache
+def _sources() -> dict[str, Source]:
+    return {row["key"]: Source(**row) for row in table("sources")}
+
+
+def source(key: str) -> Source:
+    """Look up what a source key of the data files stands for.
+
+    Raises
+    ------
+    UnknownName
+        A KeyError that lists the nearest keys.
+
+    Examples
+    --------
+    >>> found = source("williams2009")
+    >>> found.title, found.year, found.url
+    ('Roofline: An Insightful Visual Performance Model for Multicore Architectures', 2009, 'https://doi.org/10.1145/1498765.1498785')
+    """
+    return _sources()[known("key", key, _sources())]

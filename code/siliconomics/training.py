@@ -190,7 +190,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Step:
-    """One training step. `low` hides all communication behind arithmetic, `high` hides none."""
+    """One training step. `low` hides all communication behind arithmetic, `high` hides none; calibrated: an 80 % interval."""
 
     seconds: float
     mfu: float
@@ -299,13 +299,16 @@ def train_step(model, chip, chips, batch_tokens, sequence, tensor=1, pipeline=1,
         Activations computed again in the backward pass.
     dtype : str
         Dtype of the peak.
-    stack : {"roofline", "overlap"}
+    stack : {"roofline", "overlap", "calibrated"}
         "roofline": arithmetic at peak, tensor, context and expert communication exposed, gradients hidden behind the
-        backward pass as far as it lasts. "overlap": everything hidden, the lower bound.
+        backward pass as far as it lasts. "overlap": everything hidden, the lower bound. "calibrated": shares of the peaks
+        fitted to published runs, with low and high as an 80 % interval (see `train_calibration`); sequence parallelism
+        wherever tensor > 1, except for full recomputation without flash.
     causal, flash : bool
         Count half of the attention FLOPs; never store attention scores.
     network_bandwidth : float, optional
-        B/s a chip, one direction, outside the scale-up domain; the chip's own links if None.
+        B/s a chip, one direction, outside the scale-up domain; if None the chip's own links ("calibrated": the usual
+        network port of the known server GPUs).
 
     Returns
     -------
@@ -321,7 +324,7 @@ def train_step(model, chip, chips, batch_tokens, sequence, tensor=1, pipeline=1,
     Narayanan et al. (2021); Korthikanti et al. (2022); Rajbhandari et al. (2020), ZeRO.
     """
     model, chip = find_model(model), find_chip(chip)
-    choice("stack", stack, ("roofline", "overlap")), choice("recompute", recompute, tuple(REPEATED))
+    choice("stack", stack, ("roofline", "overlap", "calibrated")), choice("recompute", recompute, tuple(REPEATED))
     if whole("zero", zero) > 3:
         raise BadValue(f"zero={zero!r}: 0, 1, 2 or 3 is needed")
     sequence, tokens = scalar("sequence", sequence), scalar("batch_tokens", batch_tokens)
@@ -332,11 +335,19 @@ def train_step(model, chip, chips, batch_tokens, sequence, tensor=1, pipeline=1,
     rate = at.tensor * at.pipeline * at.context * at.data * chip.peak[dtype]
     wires = _step_traffic(model, at, sequence, zero, recompute, *links)
     bubble, compute = bubble_fraction(at.pipeline, at.micro_batches, at.interleave), done / rate
-    low = max(compute / (1 - bubble), wires["tensor"], sum(wires.values()) - wires["tensor"])  # two kinds of wires, all hidden
+    carried = max(wires["tensor"], sum(wires.values()) - wires["tensor"])  # two kinds of wires, all hidden
+    low = max(compute / (1 - bubble), carried)
     exposed = compute + wires["tensor"] + wires["context"] + wires["expert"]
     high = (exposed + wires["pipeline"]) / (1 - bubble) + wires["data"]
     middle = exposed / (1 - bubble) + max(0.0, wires["data"] - 2 / 3 * compute)
     seconds = low if stack == "overlap" else max(low, middle)
+    if stack == "calibrated":
+        from .train_calibration import calibrated_seconds  # only here: it reads the published runs
+
+        needed = tokens * (model.flops_per_token(sequence, training=True, causal=True) + REPEATED[recompute](model, sequence, True))
+        least = max(needed / rate / (1 - bubble), carried)  # real kernels skip the masked half
+        fitted = calibrated_seconds(model, chip, at, sequence, zero, recompute, dtype, flash, network_bandwidth)
+        seconds, low, high = (max(least, time) for time in fitted)
     memory = _step_memory(model, at, sequence, zero, recompute, flash)
     held = sum(memory.values())
     return Step(seconds, useful / seconds / rate, done / seconds / rate, held, held <= chip.memory_bytes, low, high, bubble,

@@ -272,3 +272,19 @@ class Transformer:
     def __str__(self) -> str:
         active = f", {self.active_params / 1e9:.4g} B active" if self.moe_layers else ""
         return f"{self.name}: {self.params / 1e9:.4g} B parameters{active}, {self.layers} layers, {self.attention.upper()}"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one pass carries: `sequences` that decode one token each after `context` cached ones, and `fresh` tokens of
+    prompts of which each is `prompt` long."""
+
+    sequences: np.ndarray
+    context: np.ndarray
+    fresh: np.ndarray | float = 0.0
+    prompt: np.ndarray | float = 0.0
+
+    @property
+    def tokens(self):
+        """Rows of the matrix products."""
+        return self.sequences + self.fresh

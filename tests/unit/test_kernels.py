@@ -36,6 +36,14 @@ DOMAINS = {  # argument ranges in the order of the formula; ranges of ints are d
     "training_seconds": (BYTES, BYTES, COUNT, RATE, (0.01, 1.0)),
     "energy": (SMALL, COUNT, SMALL, (1.0, 2.0)),
     "batch_that_fits": ((1e9, 1e13), (1e9, 1e12), (1e5, 1e10)),
+    "smooth_max": (SMALL, SMALL, (1.0, 8.0)),
+    "gemm_seconds": ((1.0, 1e5), (16.0, 1e5), (16.0, 1e5), (0.5, 4.0), (0.5, 4.0), (0.0, 6.0), (1e13, 1e16), (1e11, 1e13),
+                     (1e-6, 1e-4), (0.3, 1.0), (0.3, 1.0), (1.0, 8.0), (1e-11, 1e-8)),
+    "attention_decode_seconds": ((1e3, 1e10), (1.0, 1e5), (0, 2), (1.0, 1e6), (1e6, 1e9), (1e13, 1e16), (1e11, 1e13), (1e-6, 1e-4), (0.3, 1.0),
+                                 (1.0, 8.0), (1e5, 1e8), (1e5, 1e8), (1e-6, 1e-4), (1.0, 1e4), (0.1, 1.0)),
+    "elementwise_seconds": (BYTES, RATE, (1e-6, 1e-4), (0.1, 1.0)),
+    "interleaved": ((1e-3, 1.0), (1.0, 10.0), (1.0, 1e3), (1.0, 4.0), (1.0, 1e4)),
+    "quicker_all_reduce": (SMALL, SMALL, (1, 100), SMALL, SMALL, (0.1, 1.0), SMALL, (0.1, 1.0)),
 }
 BRANCHES = {"latent_attention_params"}  # its plain form takes numbers only
 DRIVERS = {"falls_with_seconds", "quickest_that_fits", "step_seconds", "decode_point", "pick", "decode_grid", "sweep_block", "best_block", "pareto_block"}  # loops over the formulas, tested by decode and sweep

@@ -1,0 +1,174 @@
+"""How near is the model to what was measured? Predictions with an interval for any table of measurements.
+
+A row says what was run and what was measured; `predict` answers in the row's own quantity and unit. Columns are those of
+data/measurements.csv, serving.csv, training_steps.csv and gemm.csv; the spellings that other tables use are in `ALIASES`.
+"""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .calibrate import gemm_seconds, interval, pass_interval
+from .catalog import chip as find_chip
+from .catalog import model as find_model
+from .checks import BadValue, UnknownName
+from .forward import Shard, forward_seconds
+from .transformer import Load, Transformer
+from .units import DTYPE_BYTES
+
+ALIASES = {  # other tables' columns -> ours
+    "accelerator": "chip", "system": "chip", "n_chips": "chips", "num_gpus": "chips", "weight_dtype": "weights", "precision": "weights", "kv_dtype": "kv",
+    "compute_dtype": "dtype", "gemm_dtype": "dtype", "framework": "software", "backend": "software", "prompt_tokens": "prompt",
+    "prompt_len": "prompt", "output_tokens": "output", "output_len": "output", "context_len": "context", "tp": "tensor", "pp": "pipeline",
+    "dp": "data", "cp": "context_parallel", "ep": "expert", "moe_ep": "expert", "attention_dp": "attention_data", "seq_len": "sequence",
+    "microbatch": "micro_batch"}
+QUANTITIES = {  # quantity -> (seconds of a step or run, row) -> value
+    "seconds": lambda t, r: t, "latency": lambda t, r: t, "seconds_per_token": lambda t, r: t, "tpot": lambda t, r: t,
+    "decode_latency_per_token": lambda t, r: t, "prefill_seconds": lambda t, r: t, "prefill_latency": lambda t, r: t, "gemm_latency": lambda t, r: t,
+    "tokens_per_second_per_user": lambda t, r: 1 / t, "decode_tokens_per_s_per_seq": lambda t, r: 1 / t,
+    "tokens_per_second": lambda t, r: _tokens(r) / t, "output_tokens_per_s": lambda t, r: _tokens(r) / t,
+    "prefill_tokens_per_s": lambda t, r: _tokens(r) / t, "prefill_tokens_per_second": lambda t, r: _tokens(r) / t, "decode_tokens_per_s_per_chip": lambda t, r: _tokens(r) / t / r["chips"],
+    "gemm_tflops": lambda t, r: 2 * r["m"] * r["n"] * r["k"] / t}
+UNITS = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "TFLOP/s": 1e12, "TFLOP/s/chip": 1e12}
+ONE_AT_A_TIME = ("llama.cpp", "exllamav2")  # split a model by layers: one chip works on a sequence at a time
+SHAPE = ("layers", "d_model", "heads", "kv_heads", "head_dim", "d_ff", "vocab")
+
+
+def _missing(value) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _tokens(row: dict) -> float:
+    return row["batch"] * (row.get("prompt", row.get("context")) if row["kind"] == "prefill" else 1.0)
+
+
+def _shape(row: dict) -> Transformer:
+    """The model of a row: from the catalogue, or from the row's own columns of its shape."""
+    try:
+        return find_model(row["model"])
+    except UnknownName:
+        if any(_missing(row.get(size)) or isinstance(row[size], str) for size in SHAPE):
+            raise
+        return Transformer(str(row["model"]), **{size: int(row[size]) for size in SHAPE})
+
+
+KINDS = {"decode": "decode", "decode_step": "decode", "prefill": "prefill", "serving": "serving", "serving_latency": "serving",
+         "train": "training", "train_step": "training", "kernel_gemm": "gemm"}
+
+
+def _kind(row: dict) -> str:
+    for column in ("eval_kind", "phase"):
+        if row.get(column) in KINDS:
+            return KINDS[row[column]]
+    for column, kind in (("concurrency", "serving"), ("sequences", "training"), ("k", "gemm"), ("output", "decode")):
+        if column in row:
+            return kind
+    raise BadValue(f"row {row}: a phase of decode, prefill, serving, train or kernel_gemm is needed")
+
+
+def normal(raw: dict) -> dict:
+    """One row under our column names, without empty cells, with defaults that the formats leave out."""
+    row = {ALIASES.get(column, column): value for column, value in raw.items() if not _missing(value) and ALIASES.get(column) not in raw}
+    row["kind"] = _kind(row)
+    for ours, theirs in (("seconds_per_token", "tpot_seconds"), ("seconds_per_token", "tpot_ms"), ("seconds", "us")):
+        if "quantity" not in row and theirs in row:
+            row |= {"quantity": ours, "value": row[theirs], "unit": theirs.rpartition("_")[2].replace("seconds", "s")}
+    return {"chips": 1, "batch": 1.0, "weights": row.get("dtype", "bf16"), "unit": "s", "quantity": "seconds"} | row
+
+
+def _float_dtype(name) -> str | float:
+    """Our name of a dtype; other texts pass through."""
+    return {"bfloat16": "bf16", "f16": "fp16", "float16": "fp16"}.get(name, name)
+
+
+def pass_seconds(row: dict) -> float:
+    """Seconds of the one decode or prefill pass that a row describes."""
+    if row["kind"] == "prefill":
+        prompt = float(row.get("prompt", row.get("context", np.nan)))
+        load, at = Load(0.0, 0.0, row["batch"] * prompt, prompt), Shard(float(row["chips"]))
+    else:
+        context = row.get("context", row.get("prompt", 0) + row.get("output", 0) / 2)
+        layered = str(row.get("software")).startswith(ONE_AT_A_TIME)
+        load, at = Load(float(row["batch"]), float(context)), Shard(1.0 if layered else float(row["chips"]))
+    return float(forward_seconds(_shape(row), find_chip(row["chip"]), load, at, _weights(row), _float_dtype(row.get("kv", "bf16"))))
+
+
+def _weights(row: dict) -> str | float:
+    """The storage dtype, or its bytes where the format is not one of ours."""
+    name = _float_dtype(row["weights"])
+    return name if name in DTYPE_BYTES or "weight_bytes" not in row else row["weight_bytes"]
+
+
+def _pass(row: dict) -> tuple:
+    seconds = pass_seconds(row)
+    return seconds, *pass_interval(row["kind"], find_chip(row["chip"]), _weights(row), seconds)
+
+
+def _serving(row: dict) -> tuple:
+    from .serving import serve
+
+    weights = _float_dtype(row["weights"])
+    kv = row.get("kv", "fp8" if weights == "fp8" else "bf16")  # what the caches' capacity shows where it is not recorded: chapter 9
+    done = serve(_shape(row), row["chip"], row["chips"], row.get("concurrency", row["batch"]), row["prompt"], row["output"], weights, kv,
+                 expert=max(1, row.get("expert", 1)), attention_data=max(1, row.get("attention_data", 1)), software=row.get("software"),
+                 pipeline=max(1, row.get("pipeline", 1)))
+    return done.seconds_per_output_token, done.low, done.high
+
+
+def _gemm(row: dict) -> tuple:
+    dtype = _float_dtype(row["dtype"])
+    seconds, (low, high, _) = gemm_seconds(row["chip"], row["m"], row["n"], row["k"], dtype), interval("gemm", row["chip"], dtype)
+    return seconds, seconds * low, seconds * high
+
+
+PREDICTORS = {"decode": _pass, "prefill": _pass, "serving": _serving, "gemm": _gemm}
+
+
+def predict_row(raw: dict) -> tuple[float, float, float]:
+    """(predicted, low, high) of one row, in its own quantity and unit."""
+    row = normal(raw)
+    if row["kind"] == "training":
+        from .train_calibration import predict_training
+
+        return predict_training(row)
+    if row["quantity"] not in QUANTITIES:
+        raise BadValue(f"quantity={row['quantity']!r}: one of {', '.join(QUANTITIES)} is needed")
+    scale = UNITS.get(row["unit"], 1.0)
+    central, *ends = (QUANTITIES[row["quantity"]](seconds, row) / scale for seconds in PREDICTORS[row["kind"]](row))
+    return central, min(ends), max(ends)
+
+
+def predict(measurements):
+    """Predict every row of a table of measurements.
+
+    Parameters
+    ----------
+    measurements : pandas.DataFrame
+        One measurement a row, in the columns of data/measurements.csv (or serving, training_steps, gemm). Names of
+        models that the catalogue lacks need their shape in columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same rows and index with ``predicted``, ``low``, ``high`` (an 80 % interval) in the unit of the row, and
+        ``problem``: why a row has no prediction, else empty.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> row = dict(phase="decode", model="Llama 2 7B", chip="A100 SXM 80GB", chips=1, batch=1, context=105, weights="bf16",
+    ...            quantity="tokens_per_second_per_user", value=104.9, unit="token/s")
+    >>> found = predict(pd.DataFrame([row])).iloc[0]
+    >>> bool(found.low < found.value < found.high)
+    True
+    """
+    import pandas as pd
+
+    rows = []
+    for raw in measurements.to_dict("records"):
+        try:
+            rows.append((*map(float, predict_row(raw)), ""))
+        except (ValueError, KeyError) as error:
+            rows.append((np.nan, np.nan, np.nan, str(error)))
+    return measurements.assign(**pd.DataFrame(rows, columns=["predicted", "low", "high", "problem"], index=measurements.index))

@@ -1,0 +1,168 @@
+"""What does an engine add to the kernels? Host time a step and a sequence, and how many experts are really read.
+
+Fitted to data/serving.csv: dense models give the host time of their engines, models of experts the bandwidth that their
+experts seem to be read at and the host of engines seen with nothing else. `left_out` predicts whole models, chips, engines
+or sources without a row of theirs in the fit; their residuals are the intervals of `serve`.
+"""
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from functools import cache
+
+import numpy as np
+
+from . import calibrate
+from .catalog import chip as find_chip
+from .catalog import model as find_model
+from .checks import BadValue
+from .forward import Shard
+from .predictions import normal, pass_seconds
+from .serving import host_of, steady
+from .tables import table
+
+SETTING = ("model", "chip", "chips", "software", "weights", "tensor", "pipeline", "attention_data", "expert")
+HOST = {"host_step": (6e-4, 1e-5, 1e-2), "host_sequence": (2e-5, 1e-7, 1e-3)}  # seconds: start, lowest, highest of the fit
+OUTSIDE = ("JAX", "Google")  # runs on TPUs of 2022, whose torus and split of the caches this model does not know
+EXPERTS = {"bandwidth_share": (0.95, 0.3, 2.0)}
+GROUPS = ("model", "chip", "software", "source")
+"""Served rows are left out by these columns; all rows of a run share its values, so no copy stands on both sides."""
+
+
+@cache
+def served() -> tuple[dict, ...]:
+    """Rows of serving.csv with what the record leaves out: fp8 weights with an fp8 cache (their capacity shows it), else 16 bits."""
+    return tuple({**row, "kv": row["kv"] or ("fp8" if row["weights"] == "fp8" else "bf16"), "source": row["source"][0],
+                  "experts": find_model(row["model"]).experts > 0} for row in table("serving"))
+
+
+def predicted(rows) -> np.ndarray:
+    """Seconds per output token of served rows; rows of one setting go together."""
+    settings, out = {}, np.empty(len(rows))
+    for i, row in enumerate(rows):
+        settings.setdefault(tuple(row[c] for c in SETTING) + (row["kv"],), []).append(i)
+    for (model, chip, chips, software, weights, _, pipeline, data, expert, kv), index in settings.items():
+        users, prompt, output = (np.array([rows[i][c] for i in index], dtype=float) for c in ("concurrency", "prompt", "output"))
+        at = Shard(chips / (data * pipeline), max(1, expert or 1), data, pipeline)
+        out[index] = steady(find_model(model), find_chip(chip), at, users, prompt, output, weights, kv, None, host_of(software))[0]
+    return out
+
+
+@contextmanager
+def on_trial(constants: dict):
+    """Use these constants instead of the stored ones."""
+    before = dict(calibrate.trial)
+    calibrate.trial.update(constants)
+    try:
+        yield
+    finally:
+        calibrate.trial.clear()
+        calibrate.trial.update(before)
+
+
+def _search(rows, bounds: dict, fixed: dict) -> dict:
+    """The constants in `bounds` that fit the rows best; each model on a chip under an engine weighs the same."""
+    from scipy.optimize import least_squares
+
+    if not rows or not bounds:
+        return {}
+    start, low, high = np.log(np.array(list(bounds.values())).T)
+    kinds = [(row["model"], row["chip"], row["software"]) for row in rows]
+    weight = np.array([kinds.count(kind) ** -0.5 for kind in kinds])
+    measured = np.log([row["tpot_seconds"] for row in rows])
+
+    def residuals(x):
+        with on_trial(fixed | dict(zip(bounds, np.exp(x)))):
+            return weight * (np.log(predicted(rows)) - measured)
+
+    return dict(zip(bounds, np.exp(least_squares(residuals, start, bounds=(low, high), loss="soft_l1", f_scale=0.02, diff_step=0.01).x)))
+
+
+def fit(rows) -> dict:
+    """(component, group, constant) -> value. Engines that served dense models first, then experts and the other engines."""
+    return dict(_fit(tuple(row["id"] for row in rows)))
+
+
+@cache
+def _fit(ids: tuple) -> dict:
+    rows = [row for row in served() if row["id"] in set(ids)]
+    dense, experts = [r for r in rows if not r["experts"]], [r for r in rows if r["experts"]]
+    names = lambda some: sorted({r["software"] for r in some})  # noqa: E731
+    host = lambda engines: {("serving", e, c): bounds for e in engines for c, bounds in HOST.items()}  # noqa: E731
+    unfitted = {key: start for key, (start, *_) in host(names(experts)).items()} | {("serving", "experts", "bandwidth_share"): 0.95}
+    found = _search(dense, host(names(dense)), unfitted)
+    others = host(set(names(experts)) - set(names(dense))) | {("serving", "experts", c): bounds for c, bounds in EXPERTS.items()}
+    found |= _search(experts, others, found)
+    engines = {group for _, group, _ in found} - {"experts"}
+    return found | {("serving", "mean", c): float(np.mean([found["serving", e, c] for e in engines])) for c in HOST}
+
+
+def left_out(column: str) -> list[dict]:
+    """Every served row with `predicted` from a fit that saw no row of its group, and no kernel of its chip if chips are left out."""
+    rows, done = served(), []
+    for group in dict.fromkeys(row[column] for row in rows):
+        mine, others = [r for r in rows if r[column] == group], [r for r in rows if r[column] != group]
+        fitted = fit(others)
+        strangers = {r["software"] for r in mine} - {r["software"] for r in others}
+        fitted |= {("serving", s, c): fitted["serving", "mean", c] for s in strangers for c in HOST}
+        fitted = {("serving", "experts", "bandwidth_share"): EXPERTS["bandwidth_share"][0]} | fitted
+        with on_trial(fitted), calibrate.without(group if column == "chip" else ""):
+            done += [{**row, "predicted": float(p)} for row, p in zip(mine, predicted(mine))]
+    return done
+
+
+@cache
+def passes(phase: str) -> tuple[dict, ...]:
+    """Published decode or prefill runs with `seconds` and `predicted` seconds, which rest on kernels alone; without those of
+    `OUTSIDE`, or on chips whose links are not known."""
+    done = []
+    for row in (*table("measurements"), *table("single_runs")):
+        if row["phase"] == phase and row["confidence"] != "unconfirmed" and not row["software"].startswith(OUTSIDE):
+            with suppress(BadValue):
+                done.append({**row, "predicted": pass_seconds(normal(row)), "seconds": _seconds(row)})
+    return tuple(done)
+
+
+def _seconds(row: dict) -> float:
+    """Measured seconds of a pass from a time or a rate of tokens."""
+    tokens = 1.0 if row["quantity"].endswith("per_user") else row["batch"] * (row["context"] if row["phase"] == "prefill" else 1.0)
+    return row["value"] if row["unit"] == "s" else tokens / row["value"]
+
+
+def fit_rows() -> list[dict]:
+    """Rows of data/efficiencies.csv: the constants, their range over the fits that leave a model out, and the intervals."""
+    rows = served()
+    central, spread = fit(rows), [fit([r for r in rows if r["model"] != m]) for m in dict.fromkeys(r["model"] for r in rows)]
+    out = []
+    for (component, group, constant), value in central.items():
+        values = [value, *(s[component, group, constant] for s in spread if (component, group, constant) in s)]
+        out.append(_entry(component, group, constant, value, min(values), max(values), len(rows)))
+    known, unknown = left_out("model"), left_out("software")
+    for experts, kind in ((False, "dense"), (True, "experts")):
+        ends = np.array([limits([r["tpot_seconds"] / r["predicted"] for r in done if r["experts"] == experts]) for done in (known, unknown)])
+        n, wider = sum(r["experts"] == experts for r in rows), (ends[:, 0].min(), ends[:, 1].max())  # less known is never narrower
+        out.append(_entry("serving", kind, "measured_over_predicted", 1.0, *ends[0], n))
+        out.append(_entry("serving", f"{kind}, unknown software", "measured_over_predicted", 1.0, *wider, n))
+    return out
+
+
+def prompt_attention() -> dict:
+    """The compute share of the attention of prompts, which no kernel row measures: forward passes of FlashAttention-2 and later."""
+    return _entry("serving", "prompt attention", "compute_share", 0.5, 0.35, 0.75, 0, "dao2023", "estimate")
+
+
+def pass_rows() -> list[dict]:
+    """Intervals of decode and prefill passes. Their runs fit no constant, so nothing has to be left out."""
+    ratios = {phase: [r["seconds"] / r["predicted"] for r in passes(phase)] for phase in ("decode", "prefill")}
+    return [_entry("pass", phase, "measured_over_predicted", 1.0, *limits(some), len(some), "gptfast2023;lmdeploy2023")
+            for phase, some in ratios.items()]
+
+
+def limits(ratios) -> tuple[float, float]:
+    """80 % limits of measured over predicted."""
+    return tuple(np.quantile(ratios, (0.1, 0.9)))
+
+
+def _entry(component, group, constant, value, low, high, rows, source="inferencex_2026;nvidia_aiconfigurator_2026", confidence="derived") -> dict:
+    value, low, high = (f"{x:.4g}" for x in (value, low, high))
+    return dict(component=component, basis="all", group=group, dtype="all", constant=constant, value=value, low=low, high=high, rows=rows,
+                source=source, as_of="2026-11-24", confidence=confidence)
