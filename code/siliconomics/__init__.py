@@ -23,9 +23,9 @@ from .roofline import attainable, critical_batch, matmul_seconds, memory_floor
 from .scaling import (Fit, doubling_time, fit_parametric, growth_gap, growth_per_year, kaplan_loss, kaplan_optimal, lifetime_optimal, loss, optimal,
                       scaling_fit, tokens_for)
 from .sweep import best, pareto, sweep
-from .tables import Source, source
+from .tables import Source, source, table
 from .training import Run, Step, bubble_fraction, hfu, mfu, train_run, train_step
-from .transformer import Transformer
+from .transformer import Load, Transformer
 from .units import DTYPE_BYTES, dtype_bytes, fmt
 
 __version__ = "0.1.0"
@@ -33,6 +33,7 @@ __version__ = "0.1.0"
 LAZY = {  # imported on first use: they need pandas, altair or the measured constants, which the core does not
     "verdict": "claims", "Verdict": "claims", "claim_table": "claims", "check": "exercises", "tornado": "charts", "Table": "charts", "charts": None,
     "serve": "serving", "Serving": "serving", "predict": "predictions", "efficiency": "calibrate",
+    "forward_parts": "forward", "Shard": "forward", "served": "fit_serving", "built_up": "fit_serving", "calibrate": None,
 }
 
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .catalog import model
+from .catalog import chip, model
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
 from .measurements import measured
 from .roofline import memory_floor
+from .tables import table
+from .training import train_step
 from .units import dtype_bytes
 
 TOLERANCE = 0.01
@@ -133,3 +135,64 @@ def batch_that_touches_half_of_deepseeks_experts():
     shape = model("DeepSeek-V3")
     batches = np.linspace(1, 100, 99_001)
     return batches[np.searchsorted(shape.distinct_experts(batches), shape.experts / 2)]
+
+
+# --- chapter 09 -----------------------------------------------------------------------------------------------------
+
+def _dense_errors():
+    from .fit_serving import built_up, served
+
+    rows = [row for row in served() if not row["experts"]]
+    return np.abs(built_up(rows)["host of the engine"] / np.array([row["tpot_seconds"] for row in rows]) - 1)
+
+
+@key("09.1")
+def bound_misses_gpt_fast_by_percent():
+    row, = measured(id="DE001")
+    step = decode(row["model"], row["chip"], batch=row["batch"], context=row["context"], weights=row["weights"], stack="overlap")
+    return 100 * abs(step.seconds / row["seconds"] - 1)
+
+
+@key("09.2")
+def share_of_peak_of_a_large_product_in_percent():
+    row, = (r for r in table("gemm") if r["set"] == "aiconfigurator" and (r["chip"], r["dtype"], r["m"], r["n"], r["k"])
+            == ("H200 SXM", "fp8", 8192, 8192, 8192))
+    return 100 * 2 * row["m"] * row["n"] * row["k"] / row["seconds"] / chip("H200 SXM").peak["fp8"]
+
+
+@key("09.3")
+def rows_that_double_the_time_of_one():
+    from .calibrate import gemm_seconds
+
+    rows = np.arange(1, 4097)
+    return rows[np.searchsorted(gemm_seconds("H100 SXM", rows, 8192, 8192), 2 * gemm_seconds("H100 SXM", 1, 8192, 8192))]
+
+
+@key("09.4")
+def prompt_tokens_in_a_step():
+    return (64 - 1) / 512 * 4096
+
+
+@key("09.5")
+def users_at_20_ms():
+    from .serving import serve
+
+    users = np.arange(1, 129)
+    served = serve("Llama 3.1 70B", "H100 SXM", 4, users, 1024, 1024, "fp8", "fp8", software="vllm")
+    return users[served.seconds_per_output_token <= 0.020][-1]
+
+
+@key("09.6")
+def upper_limit_on_mi300x_in_ms():
+    return 1e3 * decode("Llama 3.1 8B", "MI300X", stack="calibrated").high
+
+
+@key("09.7")
+def arithmetic_mean_error_in_percent():
+    return 100 * _dense_errors().mean()
+
+
+@key("09.8")
+def days_for_a_trillion_tokens():
+    step = train_step("Llama 3.1 70B", "H100 SXM", 512, 4 * 2**20, 8192, tensor=8, pipeline=4, stack="calibrated")
+    return 1e12 / (4 * 2**20) * step.seconds / 86400

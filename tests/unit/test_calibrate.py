@@ -4,10 +4,10 @@ import csv
 import numpy as np
 import pytest
 import siliconomics as si
-from siliconomics import calibrate
+from siliconomics import calibrate, fit_kernels
 from siliconomics.tables import DATA, schema
 
-MEASURED = list(calibrate.MEASURED)
+MEASURED = list(fit_kernels.MEASURED)
 SISTERS = ("H100 SXM", "H200 SXM")
 
 
@@ -15,7 +15,7 @@ def held_out(component, dtype, *steps):
     """Absolute relative errors of the held-out rows of some steps, by chip: a later step only where the earlier ones lack the chip."""
     found = {}
     for step in steps:
-        for entry in calibrate.leave_one_out(component, dtype):
+        for entry in fit_kernels.leave_one_out(component, dtype):
             if entry["step"] == step:
                 found.setdefault(entry["chip"], np.abs(entry["predicted"] / entry["rows"].seconds - 1))
     return found
@@ -23,11 +23,11 @@ def held_out(component, dtype, *steps):
 
 def stored():
     with open(str(DATA / "efficiencies.csv"), encoding="utf8", newline="") as file:
-        return [row for row in csv.DictReader(file) if row["component"] in calibrate.FORMS]
+        return [row for row in csv.DictReader(file) if row["component"] in fit_kernels.FORMS]
 
 
 def test_stored_constants_are_the_refitted_ones():
-    new, old = calibrate.refit(), stored()
+    new, old = fit_kernels.refit(), stored()
     name = lambda row: tuple(row[k] for k in schema("efficiencies")["key"])
     new.sort(key=lambda row: row["component"])
     assert list(map(name, new)) == list(map(name, old))
@@ -59,7 +59,7 @@ def test_a_chip_left_out_is_predicted_by_others():
 
 
 def test_served_constants_are_the_refitted_ones():
-    from siliconomics import serving_calibration as served
+    from siliconomics import fit_serving as served
 
     fitted = served.fit(served.served())
     assert {(g, c) for _, g, c in fitted} | {("prompt attention", "compute_share")} == {
@@ -88,28 +88,28 @@ def test_left_out_products_of_both_dtypes_together():
 
 @pytest.mark.parametrize("component, dtype", MEASURED)
 def test_no_shape_of_a_chip_stands_in_two_folds(component, dtype):
-    rows = calibrate.MEASURED[component, dtype](dtype)
+    rows = fit_kernels.MEASURED[component, dtype](dtype)
     shapes = {}
     for key in zip(rows.chip.tolist(), rows.fold.tolist(), *(a.tolist() for a in rows.arguments[:3])):
         shapes.setdefault((key[0], *key[2:]), set()).add(key[1])
     if component != "attention":  # its arguments are products, in which different heads can meet
         assert all(len(folds) == 1 for folds in shapes.values())
-    assert set(rows.fold.tolist()) == set(range(calibrate.FOLDS))
+    assert set(rows.fold.tolist()) == set(range(fit_kernels.FOLDS))
 
 
 def test_folds_of_attention_part_the_heads():
-    folds = calibrate._folds(np.array([8, 8, 16, 8]), np.array([1, 2, 1, 1]))
+    folds = fit_kernels._folds(np.array([8, 8, 16, 8]), np.array([1, 2, 1, 1]))
     assert folds[0] == folds[3] and len(set(folds.tolist())) == 3
 
 
 def test_a_left_out_chip_is_not_in_its_own_fit(monkeypatch):
     seen = []
     constants = (3e-6, 1e-7, 0.5, 2e-5, 0.7)
-    monkeypatch.setattr(calibrate, "_fitted", lambda component, dtype, chips, fold=-1: seen.append((chips, fold)) or constants)
-    steps = [(entry["step"], entry["chip"]) for entry in calibrate.leave_one_out("all_reduce")]
+    monkeypatch.setattr(fit_kernels, "_fitted", lambda component, dtype, chips, fold=-1: seen.append((chips, fold)) or constants)
+    steps = [(entry["step"], entry["chip"]) for entry in fit_kernels.leave_one_out("all_reduce")]
     whole = [chips for chips, fold in seen if fold == -1]
     alone = [chips for chips, fold in seen if fold >= 0]
-    assert alone == [frozenset({chip}) for chip in sorted({chip for _, chip in steps}) for _ in range(calibrate.FOLDS)]
+    assert alone == [frozenset({chip}) for chip in sorted({chip for _, chip in steps}) for _ in range(fit_kernels.FOLDS)]
     for (step, chip), chips in zip([s for s in steps if s[0] != "chip"], whole):
         assert chip not in chips
         assert step != "vendor" or not {calibrate.family(si.chip(c)) for c in chips} & {calibrate.family(si.chip(chip))}
@@ -120,7 +120,7 @@ CHAIN = ["H100 SXM", "H20", "RTX 4090", "MI300X"]
 OWN = si.Chip("of my own", {"bf16": 1e15}, 1e11, 4e12, link_bandwidth=1e11)
 
 
-@pytest.mark.parametrize("component", calibrate.FORMS)
+@pytest.mark.parametrize("component", fit_kernels.FORMS)
 def test_the_chain_widens_at_each_step(component):
     found = [calibrate.interval(component, chip) for chip in (*CHAIN, OWN)]
     assert [basis.split(",")[0] for _, _, basis in found] == ["chip H100 SXM", "family Hopper", "vendor NVIDIA", "memory HBM", "all chips"]
@@ -131,7 +131,7 @@ def test_the_chain_widens_at_each_step(component):
 
 @pytest.mark.parametrize("component, dtype", MEASURED)
 def test_four_of_five_held_out_shapes_lie_in_the_interval(component, dtype):
-    ratios = np.concatenate([e["rows"].seconds / e["predicted"] for e in calibrate.leave_one_out(component, dtype) if e["step"] == "chip"])
+    ratios = np.concatenate([e["rows"].seconds / e["predicted"] for e in fit_kernels.leave_one_out(component, dtype) if e["step"] == "chip"])
     low, high, _ = calibrate.interval(component, "H100 SXM", dtype)
     assert 0.78 < np.mean((low <= ratios) & (ratios <= high)) < 0.82
 

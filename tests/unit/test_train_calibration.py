@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import siliconomics as si
+from siliconomics import fit_training as ft
 from siliconomics import train_calibration as tc
 from siliconomics import train_parts, train_runs
 from siliconomics.tables import table
@@ -23,16 +24,16 @@ def dense(errors):
 
 @pytest.fixture(scope="module")
 def by_source():
-    return tc.left_out(tc.by_source)
+    return ft.left_out(ft.by_source)
 
 
 @pytest.fixture(scope="module")
 def by_chip():
-    return tc.left_out(tc.by_chip)
+    return ft.left_out(ft.by_chip)
 
 
 def values(without):
-    return {name: value for name, (value, _) in tc.fit([case for case in tc.cases() if not without(case)]).items()}
+    return {name: value for name, (value, _) in ft.fit([case for case in ft.cases() if not without(case)]).items()}
 
 
 # --- errors on runs the fit has not seen ----------------------------------------------------------------------------------
@@ -40,10 +41,10 @@ def values(without):
 def test_megatron_models_left_out_one_by_one():
     errors = []
     for model, measured in MEGATRON.items():
-        own = [case for case in tc.cases() if tc.by_model(case) == f"korthikanti2022 {model}"]
+        own = [case for case in ft.cases() if ft.by_model(case) == f"korthikanti2022 {model}"]
         assert sorted(case[0]["value"] for case in own) == sorted(measured)
-        value = values(lambda case: tc.by_model(case) == f"korthikanti2022 {model}")
-        errors += [abs(math.exp(tc.residual(case, value)) - 1) for case in own]
+        value = values(lambda case: ft.by_model(case) == f"korthikanti2022 {model}")
+        errors += [abs(math.exp(ft.residual(case, value)) - 1) for case in own]
     assert len(errors) == 8 and np.mean(errors) <= 0.025 and max(errors) <= 0.05
 
 
@@ -61,12 +62,12 @@ def test_better_than_one_mfu_a_chip(by_source):
     def utilisation(case):
         model, chip, at, sequence, dtype = *case[1][:4], case[1][6]
         tokens = at.micro_batches * at.micro_batch * sequence / (at.tensor * at.pipeline * at.context)
-        return tokens * model.flops_per_token(sequence, True, True) / tc.quantity(case[0], case[1], case[0]["value"]) / chip.peak[dtype]
+        return tokens * model.flops_per_token(sequence, True, True) / ft.quantity(case[0], case[1], case[0]["value"]) / chip.peak[dtype]
 
-    some = [(case, utilisation(case)) for case in tc.cases() if not case[1][0].moe_layers]
+    some = [(case, utilisation(case)) for case in ft.cases() if not case[1][0].moe_layers]
     off = []
     for case, own in some:
-        others = [u for c, u in some if tc.by_source(c) != tc.by_source(case) and c[1][1] == case[1][1]]
+        others = [u for c, u in some if ft.by_source(c) != ft.by_source(case) and c[1][1] == case[1][1]]
         off.append(abs(own / np.exp(np.mean(np.log(others))) - 1) if others else np.nan)
     kept = ~np.isnan(off)
     assert np.abs(dense(by_source))[kept].mean() < 0.7 * np.nanmean(off)
@@ -74,17 +75,17 @@ def test_better_than_one_mfu_a_chip(by_source):
 
 def test_no_copy_of_a_run_in_two_folds():
     """Some runs stand twice, in two units or in two publications: the fits read one row of each."""
-    runs = [case[0]["run"] for case in tc.cases()]
+    runs = [case[0]["run"] for case in ft.cases()]
     assert len(runs) == len(set(runs)) < len(table("training_steps"))
 
 
 # --- intervals ------------------------------------------------------------------------------------------------------------
 
 def test_interval_covers_left_out_sources(by_source):
-    held = [(tc.by_source(case), error) for case, error in by_source if not case[1][0].moe_layers]
+    held = [(ft.by_source(case), error) for case, error in by_source if not case[1][0].moe_layers]
     inside = []
     for source in {s for s, _ in held}:  # its own residuals do not set its interval
-        low, high = tc.limits([error for s, error in held if s != source])
+        low, high = ft.limits([error for s, error in held if s != source])
         inside += [low <= math.exp(-error) <= high for s, error in held if s == source]
     assert 0.75 <= np.mean(inside) <= 0.85
 
@@ -104,7 +105,7 @@ def test_unseen_software_has_the_wider_interval():
 # --- constants ------------------------------------------------------------------------------------------------------------
 
 def test_stored_constants_are_the_refitted_ones():
-    refitted = {tc._name(row): row for row in tc.fit_rows()}
+    refitted = {tc.name(row): row for row in ft.fit_rows()}
     assert set(refitted) == set(tc.constants())
     for name, (value, low, high) in tc.constants().items():
         assert value == pytest.approx(float(refitted[name]["value"]), rel=2e-3)

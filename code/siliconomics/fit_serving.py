@@ -15,10 +15,12 @@ from . import calibrate
 from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .checks import BadValue
-from .forward import Shard
+from .decode import decode
+from .forward import Shard, forward_parts
 from .predictions import normal, pass_seconds
 from .serving import host_of, steady
 from .tables import table
+from .transformer import Load
 
 SETTING = ("model", "chip", "chips", "software", "weights", "tensor", "pipeline", "attention_data", "expert")
 HOST = {"host_step": (6e-4, 1e-5, 1e-2), "host_sequence": (2e-5, 1e-7, 1e-3)}  # seconds: start, lowest, highest of the fit
@@ -35,15 +37,44 @@ def served() -> tuple[dict, ...]:
                   "experts": find_model(row["model"]).experts > 0} for row in table("serving"))
 
 
-def predicted(rows) -> np.ndarray:
-    """Seconds per output token of served rows; rows of one setting go together."""
-    settings, out = {}, np.empty(len(rows))
+def _by_setting(rows) -> list[tuple]:
+    """(indices, model, chip, shard, weights, kv, software, users, prompt, output) of the rows that share a setting."""
+    settings = {}
     for i, row in enumerate(rows):
         settings.setdefault(tuple(row[c] for c in SETTING) + (row["kv"],), []).append(i)
+    out = []
     for (model, chip, chips, software, weights, _, pipeline, data, expert, kv), index in settings.items():
-        users, prompt, output = (np.array([rows[i][c] for i in index], dtype=float) for c in ("concurrency", "prompt", "output"))
         at = Shard(chips / (data * pipeline), max(1, expert or 1), data, pipeline)
-        out[index] = steady(find_model(model), find_chip(chip), at, users, prompt, output, weights, kv, None, host_of(software))[0]
+        load = [np.array([rows[i][c] for i in index], dtype=float) for c in ("concurrency", "prompt", "output")]
+        out.append((index, find_model(model), find_chip(chip), at, weights, kv, software, *load))
+    return out
+
+
+def predicted(rows) -> np.ndarray:
+    """Seconds per output token of served rows; rows of one setting go together."""
+    out = np.empty(len(rows))
+    for index, model, chip, at, weights, kv, software, *load in _by_setting(rows):
+        out[index] = steady(model, chip, at, *load, weights, kv, None, host_of(software))[0]
+    return out
+
+
+def built_up(rows) -> dict:
+    """Predicted seconds of served rows, one term of the model added at a time: name of the term -> array.
+
+    The first is the textbook's: everything overlaps at peak rates, the batch is the number of users, a cached value has 2 bytes.
+    """
+    terms = ("textbook roofline", "measured kernels", "operations between them", "all-reduce", "prompts of others", "host of the engine")
+    out = {term: np.empty(len(rows)) for term in terms}
+    for index, model, chip, at, weights, kv, software, users, prompt, output in _by_setting(rows):
+        context = prompt + output / 2.0
+        parts = forward_parts(model, chip, Load(users, context), at, weights, kv)
+        kernels_alone = sum(parts[name] for name in ("products", "experts", "attention", "head"))
+        between = kernels_alone + parts["elementwise"]
+        alone = steady(model, chip, at, users, prompt, output, weights, kv)[0]
+        served_by = steady(model, chip, at, users, prompt, output, weights, kv, None, host_of(software))[0]
+        bound = decode(model, chip, at.ranks * at.pipeline, users, context, weights, "bf16", stack="overlap").seconds
+        for term, seconds in zip(terms, (bound, kernels_alone, between, between + parts["communication"], alone, served_by)):
+            out[term][index] = seconds
     return out
 
 
