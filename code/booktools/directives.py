@@ -2,8 +2,8 @@
 
 Roles: ``{computed}`B08` ``, ``{claimed}`B08` ``, ``{ruling}`B08` ``, ``{fact}`H100 SXM bandwidth` ``, ``{tally}`claims` ``,
 ``{version}`numba` ``. Directives: ``ledger`` (all claims), ``figures`` (every figure of the catalogue with source, date and age
-flag), ``api`` (every public name of the package, from its docstring), ``benchmarks`` and ``mutation`` (what `make bench` and
-`make mutate` recorded).
+flag), ``api`` (every public name of the package, from its docstring), ``benchmarks``, ``mutation`` and ``validation`` (what
+`make bench`, `make mutate` and `make validate` recorded).
 """
 from __future__ import annotations
 
@@ -168,12 +168,13 @@ class Figures(TableDirective):
 # --- status -----------------------------------------------------------------------------------------------------------
 
 class Recorded(TableDirective):
-    """A table of a JSON file that a command wrote into tests/bench/, under a sentence about the run."""
+    """A table of a JSON file that a command wrote, by default into tests/bench/, under a sentence about the run."""
 
     file = command = ""
+    folder = Path("tests", "bench")
 
     def run(self) -> list[nodes.Node]:
-        path = Path(self.env.srcdir, "tests", "bench", self.file)
+        path = Path(self.env.srcdir, self.folder, self.file)
         if not path.exists():
             return [self._cell(f"`{self.command}` has not recorded a run yet.")]
         self.env.note_dependency(str(path))
@@ -220,6 +221,23 @@ class Mutation(Recorded):
     def cells(self):
         for s in self.record["survivors"]:
             yield [plain_text(text) for text in (s["at"].rpartition("/")[2], s["before"], s["after"], s["explained"] or "not explained yet")]
+
+
+class Validation(Recorded):
+    """Errors of the predictions on rows whose group was left out of the fit."""
+
+    file, command, name_class, folder = "validation.json", "make validate", "validation", Path("code", "siliconomics", "data")
+    header, widths = ["rows", "left out", "n", "mean", "90 % interval", "median", "in 80 % interval", "target", "met"], [20, 14, 6, 8, 12, 8, 8, 10, 6]
+
+    def about(self) -> str:
+        return f"As of {self.record['as_of']}. Targets are mean and median; fewer than 30 rows are reported and not judged."
+
+    def cells(self):
+        percent = lambda value: "" if value is None else f"{100 * value:.1f} %"  # noqa: E731
+        for f in self.record["figures"]:
+            target = " / ".join(percent(f[key]) for key in ("target_mean", "target_median") if f[key])
+            yield [f["rows"], f["left_out"], f"{f['n']:,}", percent(f["mean"]), " to ".join(map(percent, f["mean_interval"])), percent(f["median"]),
+                   percent(f["coverage"]), target, {None: "", True: "yes", False: "no"}[f["met"]]]
 
 
 # --- API reference ----------------------------------------------------------------------------------------------------
@@ -321,6 +339,7 @@ def setup(app):
     app.add_directive("api", Api)
     app.add_directive("benchmarks", Benchmarks)
     app.add_directive("mutation", Mutation)
+    app.add_directive("validation", Validation)
     app.connect("autodoc-process-docstring", add_source, priority=900)  # after napoleon
     app.connect("doctree-read", short_names)
     app.connect("doctree-read", drop_empty_dashes)

@@ -32,7 +32,7 @@ __version__ = "0.1.0"
 
 LAZY = {  # imported on first use: they need pandas, altair or the measured constants, which the core does not
     "verdict": "claims", "Verdict": "claims", "claim_table": "claims", "check": "exercises", "tornado": "charts", "Table": "charts", "charts": None,
-    "serve": "serving", "Serving": "serving", "predict": "predictions", "efficiency": "calibrate",
+    "serve": "serving", "Serving": "serving", "predict": "predictions", "validated": "predictions", "efficiency": "calibrate",
     "forward_parts": "forward", "Shard": "forward", "served": "fit_serving", "built_up": "fit_serving", "calibrate": None,
 }
 

@@ -24,6 +24,7 @@ from .transformer import Load
 
 SETTING = ("model", "chip", "chips", "software", "weights", "tensor", "pipeline", "attention_data", "expert")
 HOST = {"host_step": (6e-4, 1e-5, 1e-2), "host_sequence": (2e-5, 1e-7, 1e-3)}  # seconds: start, lowest, highest of the fit
+NORMAL_80 = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
 OUTSIDE = ("JAX", "Google")  # runs on TPUs of 2022, whose torus and split of the caches this model does not know
 EXPERTS = {"bandwidth_share": (0.95, 0.3, 2.0)}
 GROUPS = ("model", "chip", "software", "source")
@@ -169,7 +170,8 @@ def fit_rows() -> list[dict]:
         out.append(_entry(component, group, constant, value, min(values), max(values), len(rows)))
     known, unknown = left_out("model"), left_out("software")
     for experts, kind in ((False, "dense"), (True, "experts")):
-        ends = np.array([limits([r["tpot_seconds"] / r["predicted"] for r in done if r["experts"] == experts]) for done in (known, unknown)])
+        some = [[r for r in done if r["experts"] == experts] for done in (known, unknown)]
+        ends = np.array([limits([r["tpot_seconds"] / r["predicted"] for r in done], map(setting, done)) for done in some])
         n, wider = sum(r["experts"] == experts for r in rows), (ends[:, 0].min(), ends[:, 1].max())  # less known is never narrower
         out.append(_entry("serving", kind, "measured_over_predicted", 1.0, *ends[0], n))
         out.append(_entry("serving", f"{kind}, unknown software", "measured_over_predicted", 1.0, *wider, n))
@@ -183,14 +185,26 @@ def prompt_attention() -> dict:
 
 def pass_rows() -> list[dict]:
     """Intervals of decode and prefill passes. Their runs fit no constant, so nothing has to be left out."""
-    ratios = {phase: [r["seconds"] / r["predicted"] for r in passes(phase)] for phase in ("decode", "prefill")}
-    return [_entry("pass", phase, "measured_over_predicted", 1.0, *limits(some), len(some), "gptfast2023;lmdeploy2023")
-            for phase, some in ratios.items()]
+    return [_entry("pass", phase, "measured_over_predicted", 1.0, *limits([r["seconds"] / r["predicted"] for r in passes(phase)],
+                   map(setting, passes(phase))), len(passes(phase)), "gptfast2023;lmdeploy2023") for phase in ("decode", "prefill")]
 
 
-def limits(ratios) -> tuple[float, float]:
-    """80 % limits of measured over predicted."""
-    return tuple(np.quantile(ratios, (0.1, 0.9)))
+def setting(row: dict) -> tuple:
+    """What rows share that err together: model, chip and engine."""
+    return row["model"], row["chip"], row["software"]
+
+
+def limits(ratios, settings) -> tuple[float, float]:
+    """80 % limits of measured over predicted in a setting not seen.
+
+    Rows of one setting err together, so counting rows would promise too much: the spread is that between the means of
+    settings, one more than were seen, and that within them, both of the logarithm.
+    """
+    logs, settings = np.log(ratios), np.array(["|".join(map(str, s)) for s in settings])
+    means, within = zip(*((logs[settings == s].mean(), logs[settings == s].var()) for s in sorted(set(settings))))
+    several = len(means) > 1
+    spread = np.sqrt((np.var(means, ddof=1) * (1 + 1 / len(means)) if several else 0.0) + np.mean(within))
+    return tuple(np.exp(np.mean(means) + np.array([-1.0, 1.0]) * NORMAL_80 * spread))
 
 
 def _entry(component, group, constant, value, low, high, rows, source="inferencex_2026;nvidia_aiconfigurator_2026", confidence="derived") -> dict:

@@ -5,6 +5,7 @@ data/measurements.csv, serving.csv, training_steps.csv and gemm.csv; the spellin
 """
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -14,6 +15,7 @@ from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .checks import BadValue, UnknownName
 from .forward import Shard, forward_seconds
+from .tables import DATA
 from .transformer import Load, Transformer
 from .units import DTYPE_BYTES
 
@@ -172,3 +174,21 @@ def predict(measurements):
         except (ValueError, KeyError) as error:
             rows.append((np.nan, np.nan, np.nan, str(error)))
     return measurements.assign(**pd.DataFrame(rows, columns=["predicted", "low", "high", "problem"], index=measurements.index))
+
+
+def validated():
+    """Errors of the predictions on rows that were left out of the fit, as `make validate` found them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One line per kind of row and way of leaving out: n, runs, mean, median and worst absolute relative error, 90 %
+        bootstrap intervals, coverage of the 80 % intervals, the textbook's error, target, and whether it is met (None where
+        fewer than 30 rows are reported but not judged). ``attrs["as_of"]`` is the day.
+    """
+    import pandas as pd
+
+    found = json.loads((DATA / "validation.json").read_text(encoding="utf8"))
+    frame = pd.DataFrame(found["figures"])
+    frame.attrs["as_of"] = found["as_of"]
+    return frame
