@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,19 @@ def formula_off_by_one_percent(tree):
 def code_made_a_package(tree):
     """code/__init__.py added"""
     (tree.root / "code" / "__init__.py").touch()
+
+
+@gate(("tests/unit/test_calibrate.py", "-k", "stored_constants"), says="test_stored_constants_are_the_refitted_ones")
+def constant_typed_by_hand(tree):
+    """a fitted share in efficiencies.csv set to 0.9"""
+    path = tree.root / "code" / "siliconomics" / "data" / "efficiencies.csv"
+    path.write_text(re.sub(r"(?m)^(gemm,chip,H100 SXM,bf16,compute_share),[^,]*", r"\1,0.9", path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+@gate(("tests/unit/test_validation.py", "-k", "passes_err"), says="test_passes_err_as_recorded")
+def error_made_smaller(tree):
+    """a pass made 5 % quicker, so that the recorded errors are not its own"""
+    tree.replace("code/siliconomics/forward.py", "    return np.maximum(total, _bound(", "    return np.maximum(0.95 * total, _bound(")
 
 
 # --- stored notebooks ------------------------------------------------------------------------------------------------

@@ -63,18 +63,22 @@ def _products(chip: Chip, dtype, compute, rows, shapes) -> np.ndarray:
 
 
 def _attention(model: Transformer, chip: Chip, kv, load: Load, at: Shard):
-    """Seconds of the attention kernels over all layers: reading the caches, and the scores of fresh prompts."""
+    """Seconds of the attention kernels over all layers: reading the caches, and the scores of fresh prompts.
+
+    A latent cache serves all heads of a rank at once, so that its arithmetic can take longer than its bytes.
+    """
     sequences, fresh = load.sequences / at.attention_data, load.fresh / at.attention_data
     heads, kv_heads = model.heads / at.tensor, np.maximum(model.kv_heads / at.tensor, 1.0)
+    reached = chip.peak[chip.best_16bit] * calibrate.constant("serving", "prompt attention", "compute_share")
+    latent = 2.0 * heads * (2 * model.kv_rank + model.rope_dim) if model.kv_rank else 0.0  # FLOPs of a token on a cached one
     seconds = 0.0
     for layers, seen in ((model.full_layers, np.inf), (model.windowed_layers, float(model.window))):
         if layers:
             cached = np.minimum(load.context, seen)
-            seconds = seconds + layers * calibrate.attention_seconds(chip, sequences, cached, heads, kv_heads, model, kv)
+            reading = calibrate.attention_seconds(chip, sequences, cached, heads, kv_heads, model, kv)
             span = formula(kernels.causal_span)(load.prompt, seen)
-            flops = fresh * formula(kernels.attention_flops)(heads, model.head_dim, model.v_dim or model.head_dim, span)
-            share = calibrate.constant("serving", "prompt attention", "compute_share")
-            seconds = seconds + layers * flops / (chip.peak[chip.best_16bit] * share)
+            scores = fresh * formula(kernels.attention_flops)(heads, model.head_dim, model.v_dim or model.head_dim, span)
+            seconds = seconds + layers * (np.maximum(reading, sequences * cached * latent / reached) + scores / reached)
     return seconds
 
 

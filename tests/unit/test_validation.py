@@ -1,0 +1,115 @@
+"""The recorded errors are what a fresh computation of their parts gives, and nothing a fit has seen is counted as left out."""
+import json
+
+import numpy as np
+import pytest
+import siliconomics as si
+from siliconomics import fit_kernels, fit_serving, fit_training, validation
+from siliconomics.tables import DATA, table
+
+RECORDED = json.loads((DATA / "validation.json").read_text(encoding="utf8"))["figures"]
+
+
+def line(rows, left_out):
+    found, = (f for f in RECORDED if (f["rows"], f["left_out"]) == (rows, left_out))
+    return found
+
+
+def test_textbook_errs_as_recorded():
+    rows = [r for r in fit_serving.served() if not r["experts"]]
+    textbook = fit_serving.built_up(rows)["textbook roofline"] / np.array([r["tpot_seconds"] for r in rows])
+    off = np.abs(textbook - 1)
+    assert [off.mean(), np.median(off)] == pytest.approx([line("serving, dense", "model")[k] for k in ("textbook_mean", "textbook_median")], rel=1e-3)
+    assert off.mean() == pytest.approx(0.633, abs=0.001) and np.median(off) == pytest.approx(0.658, abs=0.001)
+
+
+def test_passes_err_as_recorded():
+    for fresh in validation.passes()[0]:
+        kept = line(fresh["rows"], fresh["left_out"])
+        assert {k: fresh[k] for k in ("n", "runs", "met")} == {k: kept[k] for k in ("n", "runs", "met")}
+        assert [fresh[k] for k in ("mean", "median", "worst", "coverage")] == pytest.approx([kept[k] for k in ("mean", "median", "worst", "coverage")], rel=2e-3)
+
+
+def test_left_out_engines_err_as_recorded():
+    done = fit_serving.left_out("software")
+    for rows, experts in (("serving, dense", False), ("serving, experts", True)):
+        off = [abs(r["predicted"] / r["tpot_seconds"] - 1) for r in done if r["experts"] == experts]
+        assert np.mean(off) == pytest.approx(line(rows, "software")["mean"], rel=0.03)
+
+
+def test_left_out_steps_err_as_recorded():
+    errors = [abs(np.exp(e) - 1) for case, e in fit_training.left_out(fit_training.by_model) if fit_training.by_source(case) == "korthikanti2022"]
+    assert [np.mean(errors), max(errors)] == pytest.approx([line("training, Megatron", "model")[k] for k in ("mean", "worst")], rel=2e-3)
+    assert np.mean(errors) <= 0.025 and max(errors) <= 0.05
+
+
+def test_served_runs_stay_on_one_side():
+    for column in fit_serving.GROUPS:
+        groups = {}
+        for row in fit_serving.served():
+            groups.setdefault(row["run"], set()).add(row[column])
+        assert all(len(values) == 1 for values in groups.values()) or column == "source", column
+    copies = [run for run, n in _count(r["run"] for r in fit_serving.served()).items() if n > 1]
+    assert copies, "the table has repeated runs; without any this test would prove nothing"
+
+
+def _count(items):
+    counts = {}
+    for item in items:
+        counts[item] = counts.get(item, 0) + 1
+    return counts
+
+
+def test_repeated_runs_of_two_sources_never_train_for_each_other():
+    sources = {}
+    for row in fit_serving.served():
+        sources.setdefault(row["run"], set()).add(row["source"])
+    assert [run for run, found in sources.items() if len(found) > 1] == []
+
+
+def test_judgement_follows_from_the_numbers():
+    for f in RECORDED:
+        goal = validation.TARGETS.get(f["rows"], (None, None))
+        if goal[0] is None or f["n"] < 30:
+            assert f["met"] is None, f
+        else:
+            assert f["met"] == (f["mean"] <= goal[0] and (goal[1] is None or f["median"] <= goal[1])), f
+        assert f["mean_interval"][0] <= f["mean"] <= f["mean_interval"][1] and f["runs"] <= f["n"]
+    assert line("serving, dense", "model")["met"] and line("serving, experts", "model")["mean"] <= 0.25
+
+
+def test_intervals_of_models_and_sources_left_out_hold_what_they_promise():
+    for left_out in ("model", "source"):
+        assert 0.74 <= line("serving, dense", left_out)["coverage"] <= 0.86
+    assert 0.75 <= line("training, dense", "source")["coverage"] <= 0.85
+
+
+def test_limits_count_settings_not_rows():
+    """A thousand rows of one setting say no more about the next setting than ten."""
+    rng = np.random.default_rng(1)
+    few = [np.exp(rng.normal(m, 0.02, 10)) for m in (-0.2, 0.0, 0.2)]
+    many = [few[0], few[1], np.concatenate([few[2]] * 100)]
+    ends = [fit_serving.limits(np.concatenate(rows), [(i,) for i, r in enumerate(rows) for _ in r]) for rows in (few, many)]
+    assert ends[0] == pytest.approx(ends[1], rel=1e-9)
+    assert ends[0][0] < np.exp(-0.25) and ends[0][1] > np.exp(0.25)
+
+
+def test_bootstrap_draws_runs():
+    errors, runs = np.array([0.0] * 50 + [1.0] * 50), [0] * 50 + [1] * 50
+    assert validation.bootstrap(errors, runs, np.mean) == (0.0, 1.0)
+    low, high = validation.bootstrap(errors, range(100), np.mean)
+    assert 0.4 < low < 0.5 < high < 0.6
+
+
+def test_table_holds_the_measured_values():
+    about = {("serving", r["id"]): r["tpot_seconds"] for r in table("serving")}
+    rows = [r for r in table("validation") if r["table"] == "serving"]
+    assert len(rows) == len(about)
+    for row in rows:
+        assert row["measured"] == pytest.approx(about[row["table"], row["id"]], rel=1e-4) and row["low"] < row["predicted"] * 1.6 and row["low"] < row["high"]
+
+
+def test_a_reader_gets_the_figures():
+    frame = si.validated()
+    assert len(frame) == len(RECORDED) and frame.attrs["as_of"] and set(frame.columns) >= {"rows", "left_out", "n", "mean", "median", "coverage", "met"}
+    assert fit_kernels.FOLDS == 5
