@@ -227,7 +227,8 @@ class Validation(Recorded):
     """Errors of the predictions on rows whose group was left out of the fit."""
 
     file, command, name_class, folder = "validation.json", "make validate", "validation", Path("code", "siliconomics", "data")
-    header, widths = ["rows", "left out", "n", "mean", "90 % interval", "median", "in 80 % interval", "target", "met"], [20, 14, 6, 8, 12, 8, 8, 10, 6]
+    header = ["rows", "left out", "n", "mean", "90 % interval", "median", "90 % interval", "in 80 % interval", "textbook", "target", "met"]
+    widths = [20, 12, 6, 8, 12, 8, 12, 8, 8, 10, 6]
 
     def about(self) -> str:
         return f"As of {self.record['as_of']}. Targets are mean and median; fewer than 30 rows are reported and not judged."
@@ -237,7 +238,7 @@ class Validation(Recorded):
         for f in self.record["figures"]:
             target = " / ".join(percent(f[key]) for key in ("target_mean", "target_median") if f[key])
             yield [f["rows"], f["left_out"], f"{f['n']:,}", percent(f["mean"]), " to ".join(map(percent, f["mean_interval"])), percent(f["median"]),
-                   percent(f["coverage"]), target, {None: "", True: "yes", False: "no"}[f["met"]]]
+                   " to ".join(map(percent, f["median_interval"])), percent(f["coverage"]), percent(f.get("textbook_mean")), target, {None: "", True: "yes", False: "no"}[f["met"]]]
 
 
 # --- API reference ----------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ def decode(model, chip, chips=1, batch=1, context=2048, weights="bf16", kv="bf16
 
 
 def _no_limits(like) -> tuple:
-    return (plain(np.full(np.shape(like), np.nan)),) * 2 + ("",)
+    return (np.nan if np.ndim(like) == 0 else np.full(np.shape(like), np.nan),) * 2 + ("",)
 
 
 def _calibrated(model, chip, chips, load: Load, weights, kv, compute, bound, phase: str) -> tuple:

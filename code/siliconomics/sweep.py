@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from threading import Thread
+from time import perf_counter
 
 import numpy as np
 
@@ -114,17 +115,21 @@ def _results(function, tasks: list[tuple], client, what: str) -> Iterator[tuple[
 
     Ctrl-C ends the iteration early; what was yielded stays.
     """
-    from tqdm import tqdm
-
-    bar = tqdm(total=len(tasks), desc=what, delay=PATIENCE, disable=None, unit="block")
+    bar, start = None, perf_counter()
     try:
-        for task, result in (_on_cluster if client is not None else _on_threads)(function, tasks, client):
-            bar.update()
+        for done, (task, result) in enumerate((_on_cluster if client is not None else _on_threads)(function, tasks, client), start=1):
+            if bar is None and perf_counter() - start > PATIENCE:  # a short run never pays for the bar
+                from tqdm import tqdm
+
+                bar = tqdm(total=len(tasks), initial=done, desc=what, disable=None, unit="block")
+            elif bar is not None:
+                bar.update()
             yield task, result
     except KeyboardInterrupt:
         pass
     finally:
-        bar.close()
+        if bar is not None:
+            bar.close()
 
 
 def _on_threads(function, tasks, _) -> Iterator[tuple[tuple, object]]:

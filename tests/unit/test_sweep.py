@@ -124,6 +124,27 @@ def test_interrupted_best_tells_the_best_so_far(monkeypatch):
     assert not si.pareto(**WIDE).attrs["complete"]
 
 
+@pytest.mark.parametrize("patience, bars", [(-1.0, 1), (1e9, 0)])
+def test_a_bar_shows_once_a_run_is_long(monkeypatch, patience, bars):
+    made = []
+
+    class Bar:
+        def __init__(self, **options):
+            self.count, self.total, self.closed = options["initial"], options["total"], False
+            made.append(self)
+
+        def update(self):
+            self.count += 1
+
+        def close(self):
+            self.closed = True
+
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    monkeypatch.setattr(sweep_module, "PATIENCE", patience)
+    si.best(**WIDE)
+    assert len(made) == bars and all(bar.closed and bar.count == bar.total for bar in made)
+
+
 @pytest.mark.parametrize("change, says", [
     ({"models": []}, "models is empty"), ({"models": "Lama 2 70B"}, "nearest"), ({"batch": [[1, 2], [3, 4]]}, r"batch has shape \(2, 2\)"),
     ({"batch": [0]}, "batch=0"), ({"context": [-1.0]}, "context=-1"), ({"n_chips": []}, "n_chips is empty"), ({"weights": ["bf61"]}, "bf61"),

@@ -26,7 +26,7 @@ def test_textbook_errs_as_recorded():
 def test_passes_err_as_recorded():
     for fresh in validation.passes()[0]:
         kept = line(fresh["rows"], fresh["left_out"])
-        assert {k: fresh[k] for k in ("n", "runs", "met")} == {k: kept[k] for k in ("n", "runs", "met")}
+        assert {k: fresh[k] for k in ("n", "drawn", "met")} == {k: kept[k] for k in ("n", "drawn", "met")}
         assert [fresh[k] for k in ("mean", "median", "worst", "coverage")] == pytest.approx([kept[k] for k in ("mean", "median", "worst", "coverage")], rel=2e-3)
 
 
@@ -48,7 +48,7 @@ def test_served_runs_stay_on_one_side():
         groups = {}
         for row in fit_serving.served():
             groups.setdefault(row["run"], set()).add(row[column])
-        assert all(len(values) == 1 for values in groups.values()) or column == "source", column
+        assert all(len(values) == 1 for values in groups.values()), column
     copies = [run for run, n in _count(r["run"] for r in fit_serving.served()).items() if n > 1]
     assert copies, "the table has repeated runs; without any this test would prove nothing"
 
@@ -60,21 +60,14 @@ def _count(items):
     return counts
 
 
-def test_repeated_runs_of_two_sources_never_train_for_each_other():
-    sources = {}
-    for row in fit_serving.served():
-        sources.setdefault(row["run"], set()).add(row["source"])
-    assert [run for run, found in sources.items() if len(found) > 1] == []
-
-
 def test_judgement_follows_from_the_numbers():
     for f in RECORDED:
         goal = validation.TARGETS.get(f["rows"], (None, None))
-        if goal[0] is None or f["n"] < 30:
+        if goal[0] is None or f["n"] < 30 or f["left_out"] == "family":
             assert f["met"] is None, f
         else:
             assert f["met"] == (f["mean"] <= goal[0] and (goal[1] is None or f["median"] <= goal[1])), f
-        assert f["mean_interval"][0] <= f["mean"] <= f["mean_interval"][1] and f["runs"] <= f["n"]
+        assert f["mean_interval"][0] <= f["mean"] <= f["mean_interval"][1] and f["drawn"] <= f["n"]
     assert line("serving, dense", "model")["met"] and line("serving, experts", "model")["mean"] <= 0.25
 
 
@@ -106,10 +99,16 @@ def test_table_holds_the_measured_values():
     rows = [r for r in table("validation") if r["table"] == "serving"]
     assert len(rows) == len(about)
     for row in rows:
-        assert row["measured"] == pytest.approx(about[row["table"], row["id"]], rel=1e-4) and row["low"] < row["predicted"] * 1.6 and row["low"] < row["high"]
+        assert row["measured"] == pytest.approx(about[row["table"], row["id"]], rel=1e-4) and 0 < row["low"] < row["high"]
 
 
 def test_a_reader_gets_the_figures():
     frame = si.validated()
     assert len(frame) == len(RECORDED) and frame.attrs["as_of"] and set(frame.columns) >= {"rows", "left_out", "n", "mean", "median", "coverage", "met"}
-    assert fit_kernels.FOLDS == 5
+
+
+def test_products_of_left_out_chips_err_as_recorded():
+    for dtype in ("bf16", "fp8"):
+        held = [h for h in fit_kernels.leave_one_out("gemm", dtype) if h["step"] == "others"]
+        off = np.concatenate([np.abs(h["predicted"] / h["rows"].seconds - 1) for h in held])
+        assert [off.mean(), np.median(off)] == pytest.approx([line(f"product, {dtype}", "chip")[k] for k in ("mean", "median")], rel=5e-3)
