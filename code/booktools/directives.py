@@ -234,11 +234,12 @@ class Validation(Recorded):
         return f"As of {self.record['as_of']}. Targets are mean and median; fewer than 30 rows are reported and not judged."
 
     def cells(self):
-        percent = lambda value: "" if value is None else f"{100 * value:.1f} %"  # noqa: E731
+        percent = lambda value: "" if value is None else f"{100 * value:.1f}\u00a0%"  # noqa: E731
+        span = lambda ends: f"{100 * ends[0]:.1f}\u2013{percent(ends[1])}"  # noqa: E731
         for f in self.record["figures"]:
             target = " / ".join(percent(f[key]) for key in ("target_mean", "target_median") if f[key])
-            yield [f["rows"], f["left_out"], f"{f['n']:,}", percent(f["mean"]), " to ".join(map(percent, f["mean_interval"])), percent(f["median"]),
-                   " to ".join(map(percent, f["median_interval"])), percent(f["coverage"]), percent(f.get("textbook_mean")), target, {None: "", True: "yes", False: "no"}[f["met"]]]
+            yield [f["rows"], f["left_out"], f"{f['n']:,}", percent(f["mean"]), span(f["mean_interval"]), percent(f["median"]),
+                   span(f["median_interval"]), percent(f["coverage"]), percent(f.get("textbook_mean")), target, {None: "", True: "yes", False: "no"}[f["met"]]]
 
 
 # --- API reference ----------------------------------------------------------------------------------------------------
