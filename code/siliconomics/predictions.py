@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import numpy as np
 
@@ -80,8 +81,15 @@ def normal(raw: dict) -> dict:
 
 
 def _float_dtype(name) -> str | float:
-    """Our name of a dtype; other texts pass through."""
-    return {"bfloat16": "bf16", "f16": "fp16", "float16": "fp16"}.get(name, name)
+    """Our name of a dtype, or the bytes a value of a grouped format; other texts pass through."""
+    if not isinstance(name, str):
+        return name
+    grouped, stated = re.fullmatch(r"int4-g(\d+)", name), re.search(r"([\d.]+) ?bpw", name)
+    if grouped:
+        return (4.0 + 20.0 / int(grouped[1])) / 8.0  # a 16-bit scale and a 4-bit zero for each group
+    if stated:
+        return float(stated[1]) / 8.0
+    return {"bfloat16": "bf16", "f16": "fp16", "float16": "fp16", "fp16/bf16": "bf16", "Q4_K_M": 4.85 / 8.0}.get(name, name)
 
 
 def pass_seconds(row: dict) -> float:
@@ -97,9 +105,9 @@ def pass_seconds(row: dict) -> float:
 
 
 def _weights(row: dict) -> str | float:
-    """The storage dtype, or its bytes where the format is not one of ours."""
+    """The storage dtype, or the row's own bytes a value where they differ: a four-bit format keeps scales, and some layers whole."""
     name = _float_dtype(row["weights"])
-    return name if name in DTYPE_BYTES or "weight_bytes" not in row else row["weight_bytes"]
+    return name if row.get("weight_bytes") in (None, DTYPE_BYTES.get(name)) else row["weight_bytes"]
 
 
 def _pass(row: dict) -> tuple:
@@ -153,8 +161,9 @@ def predict(measurements):
     Returns
     -------
     pandas.DataFrame
-        The same rows and index with ``predicted``, ``low``, ``high`` (an 80 % interval) in the unit of the row, and
-        ``problem``: why a row has no prediction, else empty.
+        The same rows and index with ``predicted``, ``low``, ``high`` (an 80 % interval) in the unit of the row, ``error``
+        (predicted over measured, less one; nan where nothing was measured), and ``problem``: why a row has no
+        prediction, else empty.
 
     Examples
     --------
@@ -170,10 +179,11 @@ def predict(measurements):
     rows = []
     for raw in measurements.to_dict("records"):
         try:
-            rows.append((*map(float, predict_row(raw)), ""))
+            found = tuple(map(float, predict_row(raw)))
+            rows.append((*found, found[0] / float(normal(raw).get("value", np.nan)) - 1.0, ""))
         except (ValueError, KeyError) as error:
-            rows.append((np.nan, np.nan, np.nan, str(error)))
-    return measurements.assign(**pd.DataFrame(rows, columns=["predicted", "low", "high", "problem"], index=measurements.index))
+            rows.append((np.nan, np.nan, np.nan, np.nan, str(error)))
+    return measurements.assign(**pd.DataFrame(rows, columns=["predicted", "low", "high", "error", "problem"], index=measurements.index))
 
 
 def validated():

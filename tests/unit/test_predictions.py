@@ -43,6 +43,13 @@ def test_table_keeps_rows_and_says_what_is_wrong():
     assert list(done.index) == [7, 3, 9, 1] and done.predicted.notna().tolist() == [True, False, False, False]
     assert done.problem[7] == "" and "nearest" in done.problem[3] and "speed" in done.problem[9] and "ambiguous" in done.problem[1]
     assert set(table) <= set(done) and "predicted" not in table
+    assert done.error[7] == pytest.approx(done.predicted[7] / 90.0 - 1) and done.error[[3, 9, 1]].isna().all()
+
+
+def test_an_unmeasured_row_has_a_prediction_and_no_error():
+    asked = {key: value for key, value in STEP.items() if key != "value"}
+    done = predict(pd.DataFrame([asked])).iloc[0]
+    assert done.predicted > 0 and pd.isna(done.error) and done.problem == ""
 
 
 def test_rows_of_every_kind_have_a_prediction():
@@ -52,3 +59,14 @@ def test_rows_of_every_kind_have_a_prediction():
     done = predict(pd.DataFrame([SERVED])).iloc[0], predict(pd.DataFrame([gemm])).iloc[0], predict(pd.DataFrame([prompt])).iloc[0]
     for row in done:
         assert row.problem == "" and 0 < row.low < row.predicted < row.high
+
+
+@pytest.mark.parametrize("name, bits", [("int4-g128", 4.156), ("int4-g32", 4.625), ("EXL2 4.0bpw", 4.0), ("Q4_K_M", 4.85)])
+def test_grouped_formats_by_their_names(name, bits):
+    named, counted = (predict_row({**STEP, "batch": 1, **weights})[0] for weights in ({"weights": name}, {"weights": name, "weight_bytes": bits / 8}))
+    assert named == pytest.approx(counted, rel=2e-3)
+
+
+def test_stated_bytes_win_over_the_name():
+    by_name, stated, same = (predict_row({**STEP, "batch": 1, "weights": "int4", **extra})[0] for extra in ({}, {"weight_bytes": 0.6031}, {"weight_bytes": 0.5}))
+    assert stated < by_name == same
