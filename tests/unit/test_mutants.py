@@ -186,3 +186,27 @@ def test_shape_defaults_are_zero():
 def test_a_wafer_of_which_little_is_usable():
     assert si.dies_per_wafer(0.01, diameter_mm=1, edge_mm=0.05, method="grid") > 0
     assert si.dies_per_wafer(0.0001, diameter_mm=1, edge_mm=0.2) > 0  # 0.6 mm usable is still a wafer
+
+
+def test_a_sparse_model_reads_with_its_active_parameters():
+    assert "12.88 B active" in str(si.model("Mixtral 8x7B"))
+
+
+def test_a_prompt_that_does_not_fit():
+    assert not si.prefill("Llama 3.1 405B", "H100 SXM").fits and si.prefill("Llama 3.1 8B", "H100 SXM").fits
+
+
+def test_traffic_of_context_and_experts_by_hand():
+    """Two sequences a micro-batch over two context ranks; 58 layers of experts over four stages, which do not divide."""
+    model, chip, sequence = si.model("DeepSeek-V3"), si.chip("H100 SXM"), 4096
+    step = si.train_step(model, chip, 64, 48 * sequence, sequence, pipeline=4, context_parallel=2, micro_batch=2, expert=8, data=8)
+    rounds, layers = 48 / (8 * 2), model.layers / 4
+    cache = model.kv_layer_bytes("bf16") * 2 * sequence
+    assert step.parts["context"] == pytest.approx(rounds * layers * 3 * si.all_gather_seconds(cache, 2, chip.link_bandwidth), rel=1e-12)
+    sent = 2.0 * (2 * sequence / 2) * model.d_model * model.experts_active
+    assert step.parts["expert"] == pytest.approx(rounds * 58 / 4 * 4 * si.all_to_all_seconds(sent, 8, chip.link_bandwidth), rel=1e-12)
+
+
+def test_two_chips_need_a_link():
+    with pytest.raises(ValueError, match="link bandwidth is not known"):
+        si.train_step("Llama 3 8B", si.chip("RTX 4090"), 2, 2 * 2048, 2048)

@@ -258,3 +258,22 @@ def test_tensor_ranks_share_what_is_sent_to_others():
 
 def test_str_says_whether_it_fits():
     assert "fits" in str(step(zero=3)) and "DOES NOT FIT" in str(step(chip=CHIP.replace(memory_bytes=1e9)))
+
+
+@pytest.mark.parametrize("recompute", ["none", "selective", "full"])
+def test_a_calibrated_step_is_never_below_its_floor(monkeypatch, recompute):
+    """Whatever the fit says: arithmetic with the masked half skipped, over the bubble; or what the wires carry."""
+    from siliconomics import train_calibration
+
+    monkeypatch.setattr(train_calibration, "calibrated_seconds", lambda *at, **more: (1e-9, 2e-9, 1e6))
+    model, chip, sequence, batch = si.model("GPT-3 175B"), si.chip("A100 SXM 80GB"), 2048, 64
+    step = si.train_step(model, chip, 64, batch * sequence, sequence, tensor=8, pipeline=8, recompute=recompute, dtype="bf16", stack="calibrated")
+    forward = 2 * model.compute_params + model.attention_flops(sequence, causal=True)
+    again = {"none": 0.0, "selective": 3 * model.attention_flops(sequence, causal=True), "full": forward}[recompute]
+    arithmetic = batch * sequence * (3 * forward + again) / (64 * chip.peak["bf16"])
+    floor = arithmetic / (1 - 7 / (64 + 7))
+    assert step.seconds == step.low == pytest.approx(floor, rel=1e-12) and step.high == 1e6
+    slow = si.train_step(model, chip.replace(link_bandwidth=1e9), 64, batch * sequence, sequence, tensor=8, pipeline=8, recompute=recompute, dtype="bf16",
+                         stack="calibrated")
+    wires = {name: seconds for name, seconds in slow.parts.items() if name != "compute"}
+    assert slow.seconds == pytest.approx(max(wires["tensor"], sum(wires.values()) - wires["tensor"]), rel=1e-12) and slow.seconds > 2 * floor
