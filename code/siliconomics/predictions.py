@@ -16,7 +16,8 @@ from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .checks import BadValue, UnknownName
 from .forward import Shard, forward_seconds
-from .tables import DATA
+from .tables import DATA, schema
+from .training import REPEATED
 from .transformer import Load, Transformer
 from .units import DTYPE_BYTES
 
@@ -26,13 +27,17 @@ ALIASES = {  # other tables' columns -> ours
     "prompt_len": "prompt", "output_tokens": "output", "output_len": "output", "context_len": "context", "tp": "tensor", "pp": "pipeline",
     "dp": "data", "cp": "context_parallel", "ep": "expert", "moe_ep": "expert", "attention_dp": "attention_data", "seq_len": "sequence",
     "microbatch": "micro_batch"}
-QUANTITIES = {  # quantity -> (seconds of a step or run, row) -> value
-    "seconds": lambda t, r: t, "latency": lambda t, r: t, "seconds_per_token": lambda t, r: t, "tpot": lambda t, r: t,
-    "decode_latency_per_token": lambda t, r: t, "prefill_seconds": lambda t, r: t, "prefill_latency": lambda t, r: t, "gemm_latency": lambda t, r: t,
-    "tokens_per_second_per_user": lambda t, r: 1 / t, "decode_tokens_per_s_per_seq": lambda t, r: 1 / t,
-    "tokens_per_second": lambda t, r: _tokens(r) / t, "output_tokens_per_s": lambda t, r: _tokens(r) / t,
-    "prefill_tokens_per_s": lambda t, r: _tokens(r) / t, "prefill_tokens_per_second": lambda t, r: _tokens(r) / t, "decode_tokens_per_s_per_chip": lambda t, r: _tokens(r) / t / r["chips"],
-    "gemm_tflops": lambda t, r: 2 * r["m"] * r["n"] * r["k"] / t}
+QUANTITIES = {  # quantity -> (seconds, row) -> value
+    "seconds": lambda t, r: t, "tokens_per_second_per_user": lambda t, r: 1 / t, "tokens_per_second": lambda t, r: _tokens(r) / t,
+    "tokens_per_second_per_chip": lambda t, r: _tokens(r) / t / r["chips"], "flops_per_second": lambda t, r: 2 * r["m"] * r["n"] * r["k"] / t}
+SPELLINGS = {  # other names of quantities -> ours
+    "latency": "seconds", "seconds_per_token": "seconds", "tpot": "seconds", "decode_latency_per_token": "seconds", "prefill_seconds": "seconds",
+    "prefill_latency": "seconds", "gemm_latency": "seconds", "decode_tokens_per_s_per_seq": "tokens_per_second_per_user",
+    "output_tokens_per_s": "tokens_per_second", "prefill_tokens_per_s": "tokens_per_second", "prefill_tokens_per_second": "tokens_per_second",
+    "decode_tokens_per_s_per_chip": "tokens_per_second_per_chip", "gemm_tflops": "flops_per_second"}
+TRAINED = {  # and of quantities of a training step
+    "step_time": "step_seconds", "iteration_time": "step_seconds", "seconds": "step_seconds", "tokens_per_s_per_chip": "tokens_per_second_per_chip",
+    "achieved_tflops_per_chip": "flops_per_second_per_chip"}
 UNITS = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "TFLOP/s": 1e12, "TFLOP/s/chip": 1e12}
 ONE_AT_A_TIME = ("llama.cpp", "exllamav2")  # split a model by layers: one chip works on a sequence at a time
 SHAPE = ("layers", "d_model", "heads", "kv_heads", "head_dim", "d_ff", "vocab")
@@ -60,20 +65,23 @@ KINDS = {"decode": "decode", "decode_step": "decode", "prefill": "prefill", "ser
          "train": "training", "train_step": "training", "kernel_gemm": "gemm"}
 
 
-def _kind(row: dict) -> str:
+def _kind(row: dict, columns) -> str:
+    """What a row is about: what it says itself, else what only such a table has a column for."""
     for column in ("eval_kind", "phase"):
         if row.get(column) in KINDS:
             return KINDS[row[column]]
     for column, kind in (("concurrency", "serving"), ("sequences", "training"), ("k", "gemm"), ("output", "decode")):
-        if column in row:
+        if column in columns:
             return kind
-    raise BadValue(f"row {row}: a phase of decode, prefill, serving, train or kernel_gemm is needed")
+    raise BadValue(f"columns {', '.join(row)}: a phase of decode, prefill, serving, train or kernel_gemm is needed")
 
 
 def normal(raw: dict) -> dict:
     """One row under our column names, without empty cells, with defaults that the formats leave out."""
     row = {ALIASES.get(column, column): value for column, value in raw.items() if not _missing(value) and ALIASES.get(column) not in raw}
-    row["kind"] = _kind(row)
+    row["kind"] = _kind(row, {ALIASES.get(column, column) for column in raw})
+    if row["kind"] == "training":
+        return row
     for ours, theirs in (("seconds_per_token", "tpot_seconds"), ("seconds_per_token", "tpot_ms"), ("seconds", "us")):
         if "quantity" not in row and theirs in row:
             row |= {"quantity": ours, "value": row[theirs], "unit": theirs.rpartition("_")[2].replace("seconds", "s")}
@@ -126,6 +134,22 @@ def _serving(row: dict) -> tuple:
     return done.seconds_per_output_token, done.low, done.high
 
 
+def _training(row: dict) -> dict:
+    """The row in the columns of training_steps.csv: whole numbers whole, None where nothing is stated."""
+    kinds = schema("training_steps")["columns"]
+    stated = {"as_of": str(row.get("date", "2024")), "basis": "model_full", **row, "quantity": TRAINED.get(row["quantity"], row["quantity"])}
+    if "params_b" in row:
+        stated["params"] = 1e9 * row["params_b"]
+    if row.get("batch_unit") == "sequences":
+        stated["sequences"] = row["batch"]
+    stated |= {"recompute": row.get("recompute") if row.get("recompute") in REPEATED else None, "dtype": _float_dtype(row.get("dtype"))}
+    return {c: _whole(stated.get(c)) if kind == "int?" else stated.get(c) for c, kind in kinds.items()}
+
+
+def _whole(value) -> int | None:
+    return None if value is None or isinstance(value, str) else int(value)
+
+
 def _gemm(row: dict) -> tuple:
     dtype = _float_dtype(row["dtype"])
     seconds, (low, high, _) = gemm_seconds(row["chip"], row["m"], row["n"], row["k"], dtype), interval("gemm", row["chip"], dtype)
@@ -137,15 +161,19 @@ PREDICTORS = {"decode": _pass, "prefill": _pass, "serving": _serving, "gemm": _g
 
 def predict_row(raw: dict) -> tuple[float, float, float]:
     """(predicted, low, high) of one row, in its own quantity and unit."""
-    row = normal(raw)
+    return _predicted(normal(raw))
+
+
+def _predicted(row: dict) -> tuple[float, float, float]:
+    scale = UNITS.get(row.get("unit"), 1.0)
     if row["kind"] == "training":
         from .train_calibration import predict_training
 
-        return predict_training(row)
-    if row["quantity"] not in QUANTITIES:
-        raise BadValue(f"quantity={row['quantity']!r}: one of {', '.join(QUANTITIES)} is needed")
-    scale = UNITS.get(row["unit"], 1.0)
-    central, *ends = (QUANTITIES[row["quantity"]](seconds, row) / scale for seconds in PREDICTORS[row["kind"]](row))
+        return tuple(value / scale for value in predict_training(_training(row)))
+    quantity = SPELLINGS.get(row["quantity"], row["quantity"])
+    if quantity not in QUANTITIES:
+        raise BadValue(f"quantity={row['quantity']!r}: one of {', '.join((*QUANTITIES, *SPELLINGS))} is needed")
+    central, *ends = (QUANTITIES[quantity](seconds, row) / scale for seconds in PREDICTORS[row["kind"]](row))
     return central, min(ends), max(ends)
 
 
@@ -179,10 +207,12 @@ def predict(measurements):
     rows = []
     for raw in measurements.to_dict("records"):
         try:
-            found = tuple(map(float, predict_row(raw)))
-            rows.append((*found, found[0] / float(normal(raw).get("value", np.nan)) - 1.0, ""))
+            row = normal(raw)
+            found = tuple(map(float, _predicted(row)))
+            rows.append((*found, found[0] / float(row.get("value", np.nan)) - 1.0, ""))
         except (ValueError, KeyError) as error:
-            rows.append((np.nan, np.nan, np.nan, np.nan, str(error)))
+            why = f"column {error} is needed" if type(error) is KeyError else str(error)
+            rows.append((np.nan, np.nan, np.nan, np.nan, why))
     return measurements.assign(**pd.DataFrame(rows, columns=["predicted", "low", "high", "error", "problem"], index=measurements.index))
 
 

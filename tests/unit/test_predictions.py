@@ -70,3 +70,24 @@ def test_grouped_formats_by_their_names(name, bits):
 def test_stated_bytes_win_over_the_name():
     by_name, stated, same = (predict_row({**STEP, "batch": 1, "weights": "int4", **extra})[0] for extra in ({}, {"weight_bytes": 0.6031}, {"weight_bytes": 0.5}))
     assert stated < by_name == same
+
+
+def test_training_rows_as_the_table_has_them():
+    table = pd.DataFrame(si.table("training_steps"))
+    done = predict(table)
+    assert (done.problem == "").all() and ((0 < done.low) & (done.low < done.predicted) & (done.predicted < done.high)).all()
+    assert 0.02 < done.error.abs().median() < 0.10
+
+
+def test_a_training_row_of_another_table():
+    ours = dict(model="GPT-3 175B", chip="A100 SXM 80GB", chips=64, tensor=8, pipeline=8, data=1, sequences=64, sequence=2048, micro_batch=1, interleave=3,
+                recompute="full", dtype="fp16", software="Megatron-LM", basis="measured", as_of="2022-05-10", quantity="step_seconds", unit="s", value=18.0)
+    theirs = dict(model="GPT-3 175B", accelerator="A100 SXM 80GB", n_chips=64.0, tp=8.0, pp=8.0, dp=1.0, batch=64.0, batch_unit="sequences", seq_len=2048.0,
+                  microbatch=1.0, interleave=3.0, recompute="full", compute_dtype="fp16", framework="Megatron-LM", basis="measured", date="2022-05-10",
+                  phase="train", quantity="iteration_time", unit="ms", value=18000.0)
+    assert [1e3 * v for v in predict_row(ours)] == pytest.approx(predict_row(theirs), rel=1e-12)
+
+
+def test_a_missing_column_is_named():
+    asked = {key: value for key, value in SERVED.items() if key != "prompt"}
+    assert predict(pd.DataFrame([asked])).problem[0] == "column 'prompt' is needed"
