@@ -22,12 +22,13 @@ from .catalog import chip as find_chip
 from .checks import BadValue, broadcast, flag, number, plain
 from .kernels import plain as formula
 from .network import all_reduce_seconds as ring_seconds
-from .tables import DATA, schema, table
+from .tables import DATA, table, write
 from .transformer import Transformer
 from .units import DTYPE_BYTES, dtype_bytes
 
 FAMILY = {"Ampere": ("A100", "A800"), "Hopper": ("H100", "H800", "H20", "GH200"), "Blackwell": ("B200", "GB200", "B300", "GB300")}
 STEPS = ("chip", "family", "vendor", "memory", "all")
+NORMAL_80 = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
 BEYOND = 1.5  # factor on the logarithm of the interval for each step that no held-out row can test
 
 
@@ -68,12 +69,17 @@ def rewrite(components, rows: list[dict]) -> None:
     """Put `rows` in the place of those of `components` in data/efficiencies.csv, and forget what was read of it."""
     path = DATA / "efficiencies.csv"
     old = list(csv.DictReader(path.read_text(encoding="utf8").splitlines())) if path.is_file() else []
-    with open(str(path), "w", encoding="utf8", newline="") as file:
-        writer = csv.DictWriter(file, list(schema("efficiencies")["columns"]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(sorted([row for row in old if row["component"] not in components] + rows, key=lambda row: row["component"]))
+    kept = [row for row in old if row["component"] not in components]
+    write(path, "efficiencies", sorted(kept + rows, key=lambda row: row["component"]))
     for cached in (table, _stored, _looked_up, stored):
         cached.cache_clear()
+
+
+def entry(component, basis, group, dtype, constant, ends, rows, source, as_of, confidence="derived") -> dict:
+    """A row of data/efficiencies.csv; `ends` are value, low and high."""
+    value, low, high = (f"{x:.4g}" for x in ends)
+    return dict(component=component, basis=basis, group=group, dtype=dtype, constant=constant, value=value, low=low, high=high, rows=rows,
+                source=source, as_of=as_of, confidence=confidence)
 
 
 def main() -> None:
@@ -223,11 +229,11 @@ def widening(chip, dtype: str = "bf16") -> tuple[float, str]:
     return max(1.0, float(np.log(high / low) / np.log(own[1] / own[0]))), basis
 
 
-def pass_interval(phase: str, chip: Chip, weights, seconds, bound=0.0) -> tuple:
-    """(low, high) 80 % limits of a decode or prefill pass from measured ones, widened like `widening`; never below `bound`."""
+def pass_interval(phase: str, chip: Chip, dtype: str, seconds, bound=0.0) -> tuple:
+    """(low, high, basis): 80 % limits of a decode or prefill pass from measured ones, widened like `widening`; never below `bound`."""
     _, low, high = stored("pass")[phase, "measured_over_predicted"]
-    wider, _ = widening(chip, chip.compute_dtype(weights))
-    return plain(np.maximum(seconds * low**wider, bound)), plain(seconds * high**wider)
+    wider, basis = widening(chip, dtype)
+    return plain(np.maximum(seconds * low**wider, bound)), plain(seconds * high**wider), basis
 
 
 def gemm_seconds(chip, m, n, k, dtype="bf16", compute: str | None = None, quantise: bool = True):

@@ -163,11 +163,11 @@ def _no_limits(like) -> tuple:
 
 def _calibrated(model, chip, chips, load: Load, weights, kv, compute, bound, phase: str) -> tuple:
     """(how much longer than `bound` seconds the kernels of one pass take, (low, high, basis) of that time)."""
-    from .calibrate import pass_interval, widening
+    from .calibrate import pass_interval
     from .forward import Shard, forward_seconds
 
     seconds = np.maximum(forward_seconds(model, chip, load, Shard(chips), weights, kv, compute), bound)
-    return seconds / bound, (*pass_interval(phase, chip, weights, seconds, bound), widening(chip, chip.compute_dtype(weights, compute))[1])
+    return seconds / bound, pass_interval(phase, chip, chip.compute_dtype(weights, compute), seconds, bound)
 
 
 @dataclass(frozen=True)

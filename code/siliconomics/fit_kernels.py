@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from . import kernels
-from .calibrate import BEYOND, STEPS, chain, elementwise_bytes, family, quantise_bytes
+from .calibrate import BEYOND, STEPS, chain, elementwise_bytes, entry, family, quantise_bytes
 from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .kernels import plain as formula
@@ -228,6 +228,4 @@ def refit() -> list[dict]:
 
 
 def _entry(component, basis, group, dtype, constant, value, low, high, rows) -> dict:
-    value, low, high = (f"{x:.4g}" for x in (value, low, high))
-    return dict(component=component, basis=basis, group=group, dtype=dtype, constant=constant, value=value, low=low, high=high,
-                rows=int(rows), source="nvidia_aiconfigurator_2026", as_of="2026-08-21", confidence="derived")
+    return entry(component, basis, group, dtype, constant, (value, low, high), int(rows), "nvidia_aiconfigurator_2026", "2026-08-21")

@@ -18,23 +18,22 @@ from .checks import BadValue
 from .decode import decode
 from .forward import Shard, forward_parts
 from .predictions import normal, pass_seconds
-from .serving import host_of, steady
+from .serving import assumed_cache, host_of, steady
 from .tables import table
 from .transformer import Load
 
-SETTING = ("model", "chip", "chips", "software", "weights", "tensor", "pipeline", "attention_data", "expert")
+SETTING = ("model", "chip", "chips", "software", "weights", "pipeline", "attention_data")  # what a shard and its engine depend on
 HOST = {"host_step": (6e-4, 1e-5, 1e-2), "host_sequence": (2e-5, 1e-7, 1e-3)}  # seconds: start, lowest, highest of the fit
-NORMAL_80 = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
 OUTSIDE = ("JAX", "Google")  # runs on TPUs of 2022, whose torus and split of the caches this model does not know
-EXPERTS = {"bandwidth_share": (0.95, 0.3, 2.0)}
-GROUPS = ("model", "chip", "software", "source")
-"""Served rows are left out by these columns; all rows of a run share its values, so no copy stands on both sides."""
+EXPERTS = {("serving", "experts", "bandwidth_share"): (0.95, 0.3, 2.0)}
+UNSEEN = {key: start for key, (start, *_) in EXPERTS.items()}  # before or without any model of experts
+GROUPS = ("model", "chip", "software", "source")  # left out by these; all rows of a run share their values, so no copy is on both sides
 
 
 @cache
 def served() -> tuple[dict, ...]:
-    """Rows of serving.csv with what the record leaves out: fp8 weights with an fp8 cache (their capacity shows it), else 16 bits."""
-    return tuple({**row, "kv": row["kv"] or ("fp8" if row["weights"] == "fp8" else "bf16"), "source": row["source"][0],
+    """Rows of serving.csv, with the cache format that the record leaves out."""
+    return tuple({**row, "kv": row["kv"] or assumed_cache(row["weights"]), "source": row["source"][0],
                   "experts": find_model(row["model"]).experts > 0} for row in table("serving"))
 
 
@@ -44,8 +43,8 @@ def _by_setting(rows) -> list[tuple]:
     for i, row in enumerate(rows):
         settings.setdefault(tuple(row[c] for c in SETTING) + (row["kv"],), []).append(i)
     out = []
-    for (model, chip, chips, software, weights, _, pipeline, data, expert, kv), index in settings.items():
-        at = Shard(chips / (data * pipeline), max(1, expert or 1), data, pipeline)
+    for (model, chip, chips, software, weights, pipeline, data, kv), index in settings.items():
+        at = Shard(chips / (data * pipeline), data, pipeline)
         load = [np.array([rows[i][c] for i in index], dtype=float) for c in ("concurrency", "prompt", "output")]
         out.append((index, find_model(model), find_chip(chip), at, weights, kv, software, *load))
     return out
@@ -120,10 +119,9 @@ def _fit(ids: tuple) -> dict:
     dense, experts = [r for r in rows if not r["experts"]], [r for r in rows if r["experts"]]
     names = lambda some: sorted({r["software"] for r in some})  # noqa: E731
     host = lambda engines: {("serving", e, c): bounds for e in engines for c, bounds in HOST.items()}  # noqa: E731
-    unfitted = {key: start for key, (start, *_) in host(names(experts)).items()} | {("serving", "experts", "bandwidth_share"): 0.95}
+    unfitted = {key: start for key, (start, *_) in host(names(experts)).items()} | UNSEEN
     found = _search(dense, host(names(dense)), unfitted)
-    others = host(set(names(experts)) - set(names(dense))) | {("serving", "experts", c): bounds for c, bounds in EXPERTS.items()}
-    found |= _search(experts, others, found)
+    found |= _search(experts, host(set(names(experts)) - set(names(dense))) | EXPERTS, found)
     engines = {group for _, group, _ in found} - {"experts"}
     return found | {("serving", "mean", c): float(np.mean([found["serving", e, c] for e in engines])) for c in HOST}
 
@@ -136,8 +134,7 @@ def left_out(column: str) -> list[dict]:
         fitted = fit(others)
         strangers = {r["software"] for r in mine} - {r["software"] for r in others}
         fitted |= {("serving", s, c): fitted["serving", "mean", c] for s in strangers for c in HOST}
-        fitted = {("serving", "experts", "bandwidth_share"): EXPERTS["bandwidth_share"][0]} | fitted
-        with on_trial(fitted), calibrate.without(group if column == "chip" else ""):
+        with on_trial(UNSEEN | fitted), calibrate.without(group if column == "chip" else ""):
             done += [{**row, "predicted": float(p)} for row, p in zip(mine, predicted(mine))]
     return done
 
@@ -204,10 +201,8 @@ def limits(ratios, settings) -> tuple[float, float]:
     means, within = zip(*((logs[settings == s].mean(), logs[settings == s].var()) for s in sorted(set(settings))))
     several = len(means) > 1
     spread = np.sqrt((np.var(means, ddof=1) * (1 + 1 / len(means)) if several else 0.0) + np.mean(within))
-    return tuple(np.exp(np.mean(means) + np.array([-1.0, 1.0]) * NORMAL_80 * spread))
+    return tuple(np.exp(np.mean(means) + np.array([-1.0, 1.0]) * calibrate.NORMAL_80 * spread))
 
 
 def _entry(component, group, constant, value, low, high, rows, source="inferencex_2026;nvidia_aiconfigurator_2026", confidence="derived") -> dict:
-    value, low, high = (f"{x:.4g}" for x in (value, low, high))
-    return dict(component=component, basis="all", group=group, dtype="all", constant=constant, value=value, low=low, high=high, rows=rows,
-                source=source, as_of="2026-11-24", confidence=confidence)
+    return calibrate.entry(component, "all", group, "all", constant, (value, low, high), rows, source, "2026-11-24", confidence)

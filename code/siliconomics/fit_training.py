@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from .calibrate import NORMAL_80, entry
 from .tables import table
 from .train_calibration import SHARES, SPREAD, factors, keys, product_share, seconds
 from .train_parts import step_parts
@@ -115,9 +116,8 @@ def _intervals() -> dict:
 def _entry(name: str, value: float, low: float, high: float, of: list) -> dict:
     kind, _, owner = name.partition(":")
     basis, constant = {"interval": (owner, "measured_over_predicted")}.get(kind, (kind, "factor") if ":" in name else ("all", name))
-    return {"component": "training", "basis": basis, "group": "" if kind == "interval" else owner, "dtype": "all", "constant": constant,
-            "value": f"{value:.4g}", "low": f"{low:.4g}", "high": f"{high:.4g}", "rows": len(of),
-            "source": ";".join(sorted({row["source"][0] for row in of})), "as_of": max(row["as_of"] for row in of), "confidence": "derived"}
+    return entry("training", basis, "" if kind == "interval" else owner, "all", constant, (value, low, high), len(of),
+                 ";".join(sorted({row["source"][0] for row in of})), max(row["as_of"] for row in of))
 
 
 def fit_rows() -> list[dict]:
@@ -126,5 +126,5 @@ def fit_rows() -> list[dict]:
     rows = []
     for name, (value, spread) in fit().items():
         of = [case[0] for case in cases() if name in case[3] + case[4]] or every
-        rows.append(_entry(name, value, value * math.exp(-1.2816 * spread), value * math.exp(1.2816 * spread), of))
+        rows.append(_entry(name, value, value * math.exp(-NORMAL_80 * spread), value * math.exp(NORMAL_80 * spread), of))
     return rows + [_entry(name, 1.0, low, high, every) for name, (low, high) in _intervals().items()]

@@ -22,11 +22,10 @@ FOUR_BIT = ("mxfp4", "nvfp4", "fp4", "int4")  # published models of experts stor
 
 @dataclass(frozen=True)
 class Shard:
-    """How the chips of one replica share a pass: `tensor` ranks split the matrices, `expert` ranks the experts, and
-    `attention_data` groups split the sequences in attention. `pipeline` stages work one after the other."""
+    """How the chips of one replica share a pass: `tensor` ranks split the matrices, `attention_data` groups split the sequences
+    in attention, and all of them share the experts. `pipeline` stages work one after the other."""
 
     tensor: float = 1
-    expert: float = 1
     attention_data: float = 1
     pipeline: float = 1
 
@@ -36,9 +35,9 @@ class Shard:
         return self.tensor * self.attention_data
 
 
-def _storage(model: Transformer, weights) -> tuple:
-    """(dtype of the experts, dtype of everything else)."""
-    return weights, "bf16" if weights in FOUR_BIT and model.moe_layers else weights
+def _storage(model: Transformer, weights):
+    """The dtype of everything but the experts."""
+    return "bf16" if weights in FOUR_BIT and model.moe_layers else weights
 
 
 def attention_products(model: Transformer, tensor: float) -> list[tuple[float, float]]:
@@ -121,19 +120,18 @@ def forward_parts(model: Transformer, chip: Chip, load: Load, at: Shard, weights
     -------
     dict of str to float or ndarray
     """
-    of_experts, dtype = _storage(model, weights)
+    dtype = _storage(model, weights)
     tokens, dense = load.tokens, model.layers - model.moe_layers
     rows = tokens / at.attention_data
-    parts = {
+    return {
         "products": model.layers * _products(chip, dtype, compute, rows, attention_products(model, at.tensor))
         + (dense * _products(chip, dtype, compute, tokens, ffn_products(model, model.d_ff, at.ranks)) if dense else 0.0),
-        "experts": model.moe_layers * _experts(model, chip, of_experts, compute, tokens, at) if model.moe_layers else 0.0,
+        "experts": model.moe_layers * _experts(model, chip, weights, compute, tokens, at) if model.moe_layers else 0.0,
         "attention": _attention(model, chip, kv, load, at),
         "communication": 2 * model.layers * calibrate.all_reduce_seconds(chip, SIXTEEN * tokens * model.d_model, at.ranks),
         "elementwise": model.layers * calibrate.elementwise_seconds(chip, model, tokens, at.ranks),
         "head": _products(chip, "bf16", None, load.sequences + load.fresh / np.maximum(load.prompt, 1.0), [(model.vocab / at.tensor, model.d_model)]),
     }
-    return parts
 
 
 def forward_seconds(model: Transformer, chip: Chip, load: Load, at: Shard, weights="bf16", kv="bf16", compute=None):
@@ -143,9 +141,9 @@ def forward_seconds(model: Transformer, chip: Chip, load: Load, at: Shard, weigh
 
 
 def _bound(model, chip, load, at, weights, kv, compute):
-    """max(sum FLOP / P, sum bytes / BW) of the chips that work at the same time."""
-    of_experts, dtype = _storage(model, weights)
-    peak = chip.peak[chip.compute_dtype(of_experts, compute)]
-    read = model.weight_bytes_read(np.maximum(load.tokens, 1.0), dtype_bytes(of_experts), embedding=False)
-    read = read + load.sequences * model.kv_bytes(load.context, dtype_bytes(kv))
-    return np.maximum(2.0 * model.compute_params * load.tokens / peak, read / chip.bandwidth) / at.ranks
+    """The physical bound of the chips that work at the same time, see `kernels.decode_overlap`."""
+    floor = formula(kernels.memory_floor)
+    read = model.weight_bytes_read(np.maximum(load.tokens, 1.0), dtype_bytes(weights), embedding=False)
+    cache = load.sequences * model.kv_bytes(load.context, dtype_bytes(kv))
+    arithmetic = 2.0 * model.compute_params * load.tokens / (at.ranks * chip.peak[chip.compute_dtype(weights, compute)])
+    return formula(kernels.decode_overlap)(floor(read, at.ranks, chip.bandwidth), floor(cache, at.ranks, chip.bandwidth), arithmetic)

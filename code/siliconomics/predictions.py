@@ -16,6 +16,7 @@ from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .checks import BadValue, UnknownName
 from .forward import Shard, forward_seconds
+from .serving import assumed_cache, serve
 from .tables import DATA, schema
 from .training import REPEATED
 from .transformer import Load, Transformer
@@ -119,17 +120,14 @@ def _weights(row: dict) -> str | float:
 
 
 def _pass(row: dict) -> tuple:
-    seconds = pass_seconds(row)
-    return seconds, *pass_interval(row["kind"], find_chip(row["chip"]), _weights(row), seconds)
+    seconds, chip = pass_seconds(row), find_chip(row["chip"])
+    return seconds, *pass_interval(row["kind"], chip, chip.compute_dtype(_weights(row)), seconds)[:2]
 
 
 def _serving(row: dict) -> tuple:
-    from .serving import serve
-
     weights = _float_dtype(row["weights"])
-    kv = row.get("kv", "fp8" if weights == "fp8" else "bf16")  # what the caches' capacity shows where it is not recorded: chapter 9
-    done = serve(_shape(row), row["chip"], row["chips"], row.get("concurrency", row["batch"]), row["prompt"], row["output"], weights, kv,
-                 expert=max(1, row.get("expert", 1)), attention_data=max(1, row.get("attention_data", 1)), software=row.get("software"),
+    done = serve(_shape(row), row["chip"], row["chips"], row.get("concurrency", row["batch"]), row["prompt"], row["output"], weights,
+                 row.get("kv", assumed_cache(weights)), attention_data=max(1, row.get("attention_data", 1)), software=row.get("software"),
                  pipeline=max(1, row.get("pipeline", 1)))
     return done.seconds_per_output_token, done.low, done.high
 

@@ -120,6 +120,14 @@ def read(text: str, name: str) -> tuple[dict, ...]:
     return tuple(rows)
 
 
+def write(path, name: str, rows) -> None:
+    """Write rows of table `name` as CSV, in the order of its columns."""
+    with open(str(path), "w", encoding="utf8", newline="") as file:
+        writer = csv.DictWriter(file, list(schema(name)["columns"]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 @cache
 def table(name: str) -> tuple[dict, ...]:
     """The rows of ``data/<name>.csv``, typed and checked, each a dict."""

@@ -11,10 +11,11 @@ from functools import cache
 
 import numpy as np
 
+from .calibrate import family
 from .catalog import Chip
 from .catalog import chip as find_chip
 from .tables import table
-from .train_parts import named, step_parts
+from .train_parts import step_parts
 from .train_runs import quantity, step_of
 from .training import Layout
 from .transformer import Transformer
@@ -29,7 +30,6 @@ SHARES = {  # constant: (expected value, spread of its logarithm); expected from
     "launch": (2e-5, 0.5),  # seconds of a layer's pass that are no work
 }
 SPREAD = {"family": 0.08, "chip": 0.04, "lineage": 0.15, "software": 0.15, "experts": 0.7}  # of the factors, in logarithm
-FAMILY = {"A100": "Ampere", "H100": "Hopper", "H200": "Hopper", "B200": "Blackwell", "GB200": "Blackwell"}
 LINEAGE = {  # kinds of software by the first of these that its name holds; an unseen one has the mean of its kind
     "no comm overlap": "unhidden", "ZeRO-3": "ZeRO-3 2021", "NeMo": "3D", "Megatron-Core": "3D", "Meta": "3D", "Megatron": "3D before 2023",
     "MaxText": "XLA", "FSDP": "FSDP", "torchtitan": "FSDP", "Composer": "FSDP"}
@@ -55,10 +55,10 @@ def seconds(parts: dict, share: dict, rate=1.0, software=1.0):
 
 def keys(model: Transformer, chip: Chip, software: str | None) -> tuple[list, list]:
     """Names of the factors on the arithmetic's rate and on the whole time."""
-    family = "TPU" if chip.vendor == "Google" else named(FAMILY, chip, chip.name)
+    kin = "TPU" if chip.vendor == "Google" else family(chip) or chip.name
     lineage = next((kind for part, kind in LINEAGE.items() if part in (software or "")), None)
     whole = [f"lineage:{lineage}"] * bool(lineage) + [f"software:{software}"] * bool(software)
-    return [f"family:{family}", f"chip:{chip.name}"], whole + ["experts:"] * bool(model.moe_layers)
+    return [f"family:{kin}", f"chip:{chip.name}"], whole + ["experts:"] * bool(model.moe_layers)
 
 
 def factors(keys: list, value: dict) -> float:

@@ -4,7 +4,6 @@
 """
 from __future__ import annotations
 
-import csv
 import json
 
 import numpy as np
@@ -12,7 +11,9 @@ import numpy as np
 from . import fit_kernels, fit_serving, fit_training
 from .decode import decode
 from .fit_serving import limits, setting
-from .tables import DATA, schema
+from .kernels import attainable
+from .kernels import plain as formula
+from .tables import DATA, write
 
 AS_OF = "2026-11-24"
 FEWEST = 30  # rows below which an error is reported, not judged
@@ -134,7 +135,8 @@ def kernels() -> list:
 
 def _roofline(m, n, k, activation, weight, quantise, peak, bandwidth):
     """Seconds of products at peak rates."""
-    return np.maximum((activation * m * k + weight * n * k + 2 * m * n) / bandwidth, 2 * m * n * k / peak)
+    flops, moved = 2 * m * n * k, activation * m * k + weight * n * k + 2 * m * n
+    return flops / formula(attainable)(flops / moved, peak, bandwidth)
 
 
 def training() -> tuple[list, list]:
@@ -163,11 +165,8 @@ def main() -> None:
     lines = served[0] + single[0] + kernels() + trained[0]
     short = json.loads(json.dumps({"as_of": AS_OF, "figures": lines}, default=float), parse_float=lambda digits: float(f"{float(digits):.4g}"))
     (DATA / "validation.json").write_text(json.dumps(short, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
-    with open(str(DATA / "validation.csv"), "w", encoding="utf8", newline="") as file:
-        writer = csv.DictWriter(file, list(schema("validation")["columns"]), lineterminator="\n")
-        writer.writeheader()
-        for row in served[1] + single[1] + trained[1]:
-            writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
+    rows = served[1] + single[1] + trained[1]
+    write(DATA / "validation.csv", "validation", [{k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows])
 
 
 if __name__ == "__main__":

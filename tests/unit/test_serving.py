@@ -5,7 +5,7 @@ import siliconomics as si
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from siliconomics.forward import Shard, attention_products, ffn_products, forward_parts, forward_seconds
-from siliconomics.serving import CHUNK, serve
+from siliconomics.serving import serve
 from siliconomics.transformer import Load
 
 MODELS = list(si.models().index)
@@ -103,4 +103,3 @@ def test_dollars_and_text():
     served = serve("Llama 3.1 8B", "H100 SXM", concurrency=16, usd_per_chip_hour=2.0)
     assert served.usd_per_mtok == pytest.approx(2.0 / 3600 / served.tokens_per_second * 1e6)
     assert "Llama 3.1 8B on 1 x H100 SXM" in str(served) and "$/Mtok" not in str(serve("Llama 3.1 8B", "H100 SXM"))
-    assert CHUNK == 8192

@@ -110,5 +110,6 @@ def test_a_reader_gets_the_figures():
 def test_products_of_left_out_chips_err_as_recorded():
     for dtype in ("bf16", "fp8"):
         held = [h for h in fit_kernels.leave_one_out("gemm", dtype) if h["step"] == "others"]
+        assert all(np.min(h["rows"].arguments[1:3]) >= 512 for h in held)  # n and k
         off = np.concatenate([np.abs(h["predicted"] / h["rows"].seconds - 1) for h in held])
         assert [off.mean(), np.median(off)] == pytest.approx([line(f"product, {dtype}", "chip")[k] for k in ("mean", "median")], rel=5e-3)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import siliconomics as si
-from siliconomics import fit_kernels, fit_serving, fit_training, validation
+from siliconomics import fit_serving, fit_training, validation
 from siliconomics.serving import host_of, steady
 from siliconomics.tables import DATA, table
 
@@ -105,18 +105,10 @@ def test_textbook_of_served_rows_by_hand():
     np.testing.assert_allclose(of("serving").textbook[[row["id"] for row in rows]], bound, rtol=2e-3)  # norms, and rounding
 
 
-def test_products_on_chips_left_out():
-    held = [h for h in fit_kernels.leave_one_out("gemm", "fp8") if h["step"] == "others"]
-    errors = np.concatenate([off(h["predicted"], h["rows"].seconds) for h in held])
-    f = FIGURES["product, fp8", "chip"]
-    assert f["n"] == len(errors) and [f["mean"], f["median"]] == pytest.approx([errors.mean(), np.median(errors)], rel=1e-3)
-    assert all(np.min(h["rows"].arguments[1:3]) >= 512 for h in held)  # n and k
-
-
 # --- no group sees itself -------------------------------------------------------------------------------------------------
 
 def test_no_setting_is_measured_under_two_names_of_a_run():
-    what = [*fit_serving.SETTING, "prompt", "output", "concurrency"]
+    what = [*fit_serving.SETTING, "tensor", "expert", "prompt", "output", "concurrency"]
     rows = pd.DataFrame(fit_serving.served()).fillna({"expert": 0})
     assert rows.groupby(what)["run"].nunique().max() == 1
 
@@ -152,7 +144,7 @@ def test_fewer_than_thirty_rows_are_not_judged():
 def test_predictions_are_not_below_the_bound_of_their_own_batch():
     for row in fit_serving.served():
         groups, stages = row["attention_data"], row["pipeline"]
-        at = fit_serving.Shard(row["chips"] / (groups * stages), max(1, row["expert"] or 1), groups, stages)
+        at = fit_serving.Shard(row["chips"] / (groups * stages), groups, stages)
         users, prompt, output = (float(row[c]) for c in ("concurrency", "prompt", "output"))
         seconds, _, batch = steady(si.model(row["model"]), si.chip(row["chip"]), at, users, prompt, output, row["weights"], row["kv"], None,
                                    host_of(row["software"]))
