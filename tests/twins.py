@@ -127,6 +127,10 @@ def training_seconds(params, tokens, chips, peak, utilisation):
     return (forward + backward) / utilisation / peak / chips
 
 
+def rent(seconds, chips, usd_per_chip_hour):
+    return usd_per_chip_hour * chips * (seconds / 60 / 60)
+
+
 def energy(seconds, chips, watts, pue):
     return pue * watts * chips * seconds
 

@@ -25,6 +25,10 @@ import siliconomics as si
 from siliconomics import claims
 from siliconomics.tables import table
 
+from . import notebooks
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = 15
 STALE_MONTHS = 24  # a figure older than this is flagged; prices will use 12
 UNIT_SHOWN = {"byte": "B", "byte/s": "B/s", "FLOP/s": "FLOP/s", "W": "W", "mm2": "mm²"}
 
@@ -43,18 +47,22 @@ def shown(row: dict) -> str:
     return re.sub(r"(\.\d*?)0+(?= )", r"\1", si.fmt(float(row["value"]), UNIT_SHOWN[row["unit"]], 4)).replace(". ", " ")
 
 
-def _settled() -> int:
-    """Claims of the chapters that compute theirs; one that is only ruled, such as a misspelling, counts with its chapter."""
-    computed = {row["chapter"] for row in table("claims") if row["id"] in claims.settled()}
-    return sum(row["chapter"] in computed for row in table("claims"))
+def settled_in(row: dict) -> Path | None:
+    """The notebook that settles a claim: its own chapter, or before that is written the first that computes it as an example."""
+    written = {path.name[:2]: path for path in notebooks.chapters(ROOT)}
+    if row["chapter"] in written or row["id"] not in claims.settled():
+        return written.get(row["chapter"])
+    link = f"(#claim-{row['id'].lower()})"
+    return next((path for path in written.values() if link in path.read_text(encoding="utf-8")), None)
 
 
 def tally(what: str) -> str:
-    """How many rows a thing has (claims, settled, chips, models, measurements), or its oldest figure (oldest)."""
+    """How many there are (claims, settled, chips, models, measurements; coming: chapters), or the oldest figure (oldest)."""
     if what == "oldest":
         row = min((r for r in table("accelerators") if r["unit"]), key=lambda r: r["as_of"])
         return f"of {row['as_of']} ({row['chip']}, {row['field'].replace('_', ' ')})"
-    counts = {"claims": lambda: len(table("claims")), "settled": _settled, "chips": lambda: len(si.chips()),
+    counts = {"claims": lambda: len(table("claims")), "settled": lambda: sum(settled_in(row) is not None for row in table("claims")),
+              "coming": lambda: CHAPTERS - len(notebooks.chapters(ROOT)), "chips": lambda: len(si.chips()),
               "models": lambda: len(table("models")), "measurements": lambda: len(table("measurements"))}
     return f"{counts[what]():,}"
 
@@ -113,7 +121,7 @@ def cite(keys) -> str:
 
 
 class Ledger(TableDirective):
-    """Claims whose chapter exists (argument `settled`), with their verdicts, or those still to come (`coming`)."""
+    """Claims that a chapter settles (argument `settled`), with their verdicts, or those still to come (`coming`)."""
 
     required_arguments = 1
     columns = {
@@ -128,19 +136,21 @@ class Ledger(TableDirective):
         return super().run()
 
     def cells(self):
-        ready = {path.split("/")[-1][:2]: path for path in self.env.found_docs if path.startswith("chapters/")}
         settled = self.arguments[0] == "settled"
         for row in table("claims"):
-            if (row["chapter"] in ready) != settled:
+            notebook = settled_in(row)
+            if (notebook is not None) != settled:
                 continue
-            middle = self._verdict(row, ready[row["chapter"]]) if settled else [str(int(row["chapter"]))]
+            middle = self._verdict(row, notebook) if settled else [str(int(row["chapter"]))]
             yield [(f"claim-{row['id'].lower()}", row["id"]), plain_text(row["claim"]), plain_text(row["claimed"] or ""), *middle,
                    f"{plain_text(row['outcome'] or '')} {cite(row['outcome_source'])}", cite(row["source"])]
 
-    def _verdict(self, row: dict, document: str) -> list[str]:
+    def _verdict(self, row: dict, notebook: Path) -> list[str]:
         judged = claims.verdict(row["id"])
         reading = f": {judged.reading}" if judged.reading else ""
-        return [plain_text(judged.shown), plain_text(judged.verdict + reading), f"[chapter {int(row['chapter'])}](/{document}.ipynb)"]
+        here, home = int(notebook.name[:2]), int(row["chapter"])
+        ahead = "" if here == home else f", ahead of chapter {home}"
+        return [plain_text(judged.shown), plain_text(judged.verdict + reading), f"[chapter {here}](/chapters/{notebook.name}){ahead}"]
 
 
 def stale(as_of: str, today: datetime.date) -> bool:

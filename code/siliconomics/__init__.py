@@ -13,7 +13,7 @@ from .decode import Decode, Prefill, Split, decode, disaggregate, max_batch, mbu
 from .fab import (Chiplet, PackageCost, bill_of_materials, chiplet_cost, defect_density, die_cost, die_yield, dies_per_wafer, harvested_yield,
                   package_needs, packages_per_wafer, supply, wafers_needed)
 from .fleet import (break_even, break_even_utilisation, carbon, checkpoint_interval, depreciation, energy_cost, goodput, littles_law, mtbf,
-                    npv, payback, queue_wait, site_energy, site_power, system_mtbf, tco)
+                    npv, payback, queue_wait, rent, site_energy, site_power, system_mtbf, tco)
 from .markets import gini, h100_equivalents, hhi, lorenz, shares, shipments
 from .measurements import measured, measured_mbu
 from .network import (all_gather_seconds, all_reduce_seconds, all_to_all_seconds, bus_bandwidth, fibre_round_trip,
@@ -31,7 +31,7 @@ from .units import DTYPE_BYTES, dtype_bytes, fmt
 __version__ = "0.1.0"
 
 LAZY = {  # imported on first use: they need pandas, altair or the measured constants, which the core does not
-    "verdict": "claims", "Verdict": "claims", "claim_table": "claims", "check": "exercises", "tornado": "charts", "Table": "charts", "charts": None,
+    "verdict": "claims", "Verdict": "claims", "claim_table": "claims", "settled": "claims", "check": "exercises", "tornado": "charts", "Table": "charts", "charts": None,
     "serve": "serving", "Serving": "serving", "predict": "predictions", "validated": "predictions", "efficiency": "calibrate",
     "forward_parts": "forward", "Shard": "forward", "served": "fit_serving", "built_up": "fit_serving", "calibrate": None,
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -14,14 +15,16 @@ from . import kernels
 from .catalog import chip as find_chip
 from .checks import BadValue, known
 from .decode import decode
+from .fleet import rent
 from .kernels import plain as formula
+from .markets import shares
 from .measurements import measured, measured_mbu
 from .roofline import critical_batch, memory_floor
 from .tables import table
 from .units import dtype_bytes, fmt
 
 SAME_UNIT = {"%": "1"}  # shown as a percentage, compared as a fraction
-SHOWN_UNIT = {"1": "", "token": "", "token/s": "tokens/s", "byte/s": "B/s"}
+SHOWN_UNIT = {"1": "", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "chip": "chips", "year": "years"}
 TOLERANCE = {"equal": 0.05, "about": 0.10}  # a figure said roughly may miss by more
 PARTLY = 1.5
 _registry = {}
@@ -58,7 +61,15 @@ class Verdict:
             return ""
         if self.unit == "param":
             return f"{fmt(self.computed / 1e9)} B params"
+        if self.unit == "USD" and self.computed >= 1e6:
+            return fmt(self.computed / 1e9, "$B") if self.computed >= 1e9 else fmt(self.computed / 1e6, "$M")
         return fmt(self.computed, SHOWN_UNIT.get(self.unit, self.unit))
+
+    @property
+    def given(self) -> str:
+        """The inputs as text, those left open (None) apart."""
+        values = {k: v for k, v in self.inputs.items() if v is not None}
+        return ", ".join(f"{k.replace('_', ' ')} {v:,.6g}" if isinstance(v, (int, float)) else f"{k.replace('_', ' ')} {v}" for k, v in values.items())
 
     def __str__(self) -> str:
         ratio = "" if self.ratio is None else f", ratio {self.ratio:.3g}"
@@ -143,7 +154,7 @@ def settled() -> tuple[str, ...]:
 
 
 def claim_table(chapter: str | None = None):
-    """Claims with their verdicts, one row each: id, claim, claimed, computed, ratio, verdict.
+    """Claims with their verdicts, one row each, as text: what was claimed, what came out, from which inputs, and what became of it.
 
     Parameters
     ----------
@@ -159,13 +170,78 @@ def claim_table(chapter: str | None = None):
 
     if chapter is not None:
         known("chapter", chapter, {row["chapter"] for row in table("claims")})
-    rows = [verdict(row["id"]) for row in table("claims") if chapter in (None, row["chapter"])]
-    columns = {
+    ledger = [row for row in table("claims") if chapter in (None, row["chapter"])]
+    rows = [verdict(row["id"]) for row in ledger]
+    columns = {name: [row[name] for row in ledger] for name in ("chapter", "topic", "relation")} | {
         "claim": [v.claim for v in rows], "claimed": [v.claimed for v in rows], "computed": [v.shown for v in rows],
         "ratio": ["" if v.ratio is None else f"{v.ratio:.2f}" for v in rows],
-        "verdict": [v.verdict for v in rows], "reading": [v.reading for v in rows], "outcome": [v.outcome for v in rows],
+        "verdict": [v.verdict for v in rows], "inputs": [v.given for v in rows], "reading": [v.reading for v in rows], "outcome": [v.outcome for v in rows],
     }
     return pd.DataFrame(columns, index=pd.Index([v.id for v in rows], name="id"))
+
+
+# --- chapter 01: what the summary says, and what lay ahead -----------------------------------------------------------
+
+def _event(quantity: str, date: str) -> float:
+    return next(row["value"] for row in table("company_events") if (row["quantity"], row["date"]) == (quantity, date))
+
+
+@claim("F11", "USD")
+def raised_by_openai(date="2026-02-27"):
+    return _event("raised", date)
+
+
+@claim("F12", "year")
+def years_until_new_terms(said="2023-11-17", changed="2025-10-28"):
+    return (date.fromisoformat(changed) - date.fromisoformat(said)).days / 365.25
+
+
+@claim("F18", "USD")
+def rent_that_the_summary_calls_hundreds_of_millions(chips=20_000, days=91.25, usd_per_chip_hour=1.0):
+    return rent(chips, days * 86400, usd_per_chip_hour)
+
+
+# --- chapter 04: compute of famous runs ------------------------------------------------------------------------------
+
+def _training_flop(model: str, passes: float | None = None) -> float:
+    """FLOP as published or estimated; with `passes`, 6 N D of so many passes over the data set."""
+    runs = {row["model"]: row for row in table("training_runs")}
+    run = runs[known("model", model, runs)]
+    if passes is None:
+        return run["flop"]
+    return formula(kernels.training_seconds)(run["params"], passes * run["dataset_tokens"], 1, 1.0, 1.0)  # seconds at one FLOP/s
+
+
+@claim("S05", "1")
+def gpt3_over_gpt2(model="GPT-3 175B", other="GPT-2 1.5B", other_passes=None):
+    return _training_flop(model) / _training_flop(other, other_passes)
+
+
+@claim("S06", "1")
+def gpt3_over_meena(model="GPT-3 175B", other="Meena", other_passes=None):
+    return _training_flop(model) / _training_flop(other, other_passes)
+
+
+@claim("S07", "1")
+def meena_over_gpt2(model="Meena", other="GPT-2 1.5B", other_passes=None):
+    return _training_flop(model) / _training_flop(other, other_passes)
+
+
+# --- chapter 05: time and money of a run -----------------------------------------------------------------------------
+
+@claim("S01", "USD")
+def rent_of_the_gpt4_run(chips=20_000, days=91.25, usd_per_chip_hour=1.0):
+    return rent(chips, days * 86400, usd_per_chip_hour)
+
+
+@claim("S02", "USD")
+def price_of_the_gpt4_servers(chips=20_000, chips_per_server=8, usd_per_server=250_000):
+    return chips / chips_per_server * usd_per_server
+
+
+@claim("S04", "chip")
+def h100s_for_gpt4(flop=2.15e25, chip="H100 SXM", days=90, mfu=0.40, dtype="bf16"):
+    return formula(kernels.mfu)(1 / (days * 86400), flop, 1, find_chip(chip).peak[dtype]) / mfu
 
 
 # --- chapter 07: bandwidth ------------------------------------------------------------------------------------------
@@ -239,3 +315,19 @@ def cost_of_batch_one(model="Llama 2 70B", chip="H100 SXM", chips=8, context=204
 @claim("B22", "%")
 def databricks_example(params=7e9, weights="fp16", seconds=0.014, bandwidth=2e12):
     return formula(kernels.mbu)(params * dtype_bytes(weights), seconds, 1, bandwidth)
+
+
+# --- chapter 13: what limits supply ----------------------------------------------------------------------------------
+
+@claim("C06", "%")
+def share_of_the_accelerators(maker="NVIDIA", quarters_of="2024", count="units"):
+    shipped = [row for row in table("shipments") if row["start"].startswith(quarters_of)]
+    totals = {name: sum(row[count] for row in shipped if row["maker"] == name) for name in {row["maker"] for row in shipped}}
+    return shares(totals)[known("maker", maker, totals)]
+
+
+# --- chapter 15: the edge ----------------------------------------------------------------------------------------------
+
+@claim("O01", "token/s")
+def ceiling_of_a_phone(params=70e9, weights="int8", bandwidth=50e9):
+    return 1 / formula(kernels.memory_floor)(params * dtype_bytes(weights), 1, bandwidth)

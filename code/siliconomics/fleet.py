@@ -214,6 +214,31 @@ def goodput(interval, cost, mtbf, restart=0.0):
 
 # --- money ----------------------------------------------------------------------------------------------------------
 
+def rent(chips, seconds, usd_per_chip_hour):
+    """Dollars that chips cost when they are rented by the hour: chips x hours x price.
+
+    Parameters
+    ----------
+    chips : float or array_like
+    seconds : float or array_like
+        Time for which they are rented, used or idle.
+    usd_per_chip_hour : float or array_like
+        Or what an hour costs the owner: see `depreciation` and `tco`.
+
+    Returns
+    -------
+    float or ndarray
+
+    Examples
+    --------
+    >>> rent(20_000, 91.25 * 86400, usd_per_chip_hour=1.0)
+    43800000.0
+    """
+    chips, seconds, price = broadcast(chips=number("chips", chips), seconds=number("seconds", seconds),
+                                      usd_per_chip_hour=number("usd_per_chip_hour", usd_per_chip_hour, zero=True))
+    return plain(formula(kernels.rent)(seconds, chips, price))
+
+
 def depreciation(usd, years, residual=0.0, interest=0.0):
     """Dollars an hour that owning costs: the price spread evenly over the life, with interest on what is unpaid.
 

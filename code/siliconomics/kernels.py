@@ -172,6 +172,12 @@ def training_seconds(params, tokens, chips, peak, utilisation):
 
 
 @kernel
+def rent(seconds, chips, usd_per_chip_hour):
+    """Dollars for chips by the hour."""
+    return seconds / 3600.0 * chips * usd_per_chip_hour
+
+
+@kernel
 def energy(seconds, chips, watts, pue):
     """Joules at the meter: time x chips x watts a chip x PUE."""
     return seconds * chips * watts * pue

@@ -141,7 +141,7 @@ def train_run(model, chip, chips, tokens, mfu, usd_per_chip_hour=None, watts_per
         params=params, chips=number("chips", chips), tokens=number("tokens", tokens), mfu=fraction("mfu", mfu),
         usd_per_chip_hour=price, watts_per_chip=watts, pue=number("pue", pue, least=1.0))
     seconds = formula(kernels.training_seconds)(params, tokens, chips, chip.peak[dtype], used)
-    return Run(plain(seconds), plain(seconds / 3600.0 * chips * price), plain(formula(kernels.energy)(seconds, chips, watts, pue)))
+    return Run(plain(seconds), plain(formula(kernels.rent)(seconds, chips, price)), plain(formula(kernels.energy)(seconds, chips, watts, pue)))
 
 
 BYTES_A_PARAM = {"weights": 2.0, "gradients": 2.0, "optimizer": 12.0}  # mixed-precision Adam: ZeRO (Rajbhandari 2020)

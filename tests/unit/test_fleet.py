@@ -22,6 +22,7 @@ CALLS = {  # name -> (function, valid numbers, those that may be 0)
     "daly": (lambda **k: fleet.checkpoint_interval(method="daly", **k), dict(mtbf=180.0, cost=1.0), ""),
     "exact": (lambda **k: fleet.checkpoint_interval(method="exact", **k), dict(mtbf=180.0, cost=1.0), ""),
     "goodput": (fleet.goodput, dict(interval=18.0, cost=1.0, mtbf=180.0, restart=5.0), "cost restart"),
+    "rent": (fleet.rent, dict(chips=9, seconds=60.0, usd_per_chip_hour=2.0), "usd_per_chip_hour"),
     "depreciation": (fleet.depreciation, dict(usd=3e4, years=4.0, residual=1e3, interest=0.08), "usd residual interest"),
     "tco": (lambda **k: fleet.tco(**k).usd_per_hour, OWN, "usd_per_chip usd_per_kwh usd_per_kw_month upkeep residual interest"),
     "break_even": (fleet.break_even, dict(usd_to_own=3e4, rent_usd_per_hour=2.0, own_usd_per_hour=0.2), "usd_to_own own_usd_per_hour"),

@@ -34,6 +34,7 @@ DOMAINS = {  # argument ranges in the order of the formula; ranges of ints are d
     "verify_slowdown": ((0.0, 20.0), (1.0, 1e4), (1.0, 1e3)),
     "usd_per_mtok": (SMALL, COUNT),
     "training_seconds": (BYTES, BYTES, COUNT, RATE, (0.01, 1.0)),
+    "rent": (SMALL, COUNT, SMALL),
     "energy": (SMALL, COUNT, SMALL, (1.0, 2.0)),
     "batch_that_fits": ((1e9, 1e13), (1e9, 1e12), (1e5, 1e10)),
     "smooth_max": (SMALL, SMALL, (1.0, 8.0)),
