@@ -174,7 +174,7 @@ def claim_table(chapter: str | None = None):
     rows = [verdict(row["id"]) for row in ledger]
     columns = {name: [row[name] for row in ledger] for name in ("chapter", "topic", "relation")} | {
         "claim": [v.claim for v in rows], "claimed": [v.claimed for v in rows], "computed": [v.shown for v in rows],
-        "ratio": ["" if v.ratio is None else f"{v.ratio:.2f}" for v in rows],
+        "ratio": ["" if v.ratio is None else f"{v.ratio:.2f}" if v.ratio >= 0.01 else f"{v.ratio:.1g}" for v in rows],
         "verdict": [v.verdict for v in rows], "inputs": [v.given for v in rows], "reading": [v.reading for v in rows], "outcome": [v.outcome for v in rows],
     }
     return pd.DataFrame(columns, index=pd.Index([v.id for v in rows], name="id"))

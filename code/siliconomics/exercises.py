@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
 from .catalog import chip, model
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
+from .fleet import depreciation, rent
 from .measurements import measured
 from .roofline import memory_floor
+from .scaling import growth_per_year
 from .tables import table
 from .training import train_step
 from .units import dtype_bytes
@@ -87,6 +90,55 @@ def check(id: str, answer) -> Feedback:
     if abs(ratio - 1) <= TOLERANCE:
         return Feedback(True, f"{id}: right")
     return Feedback(False, f"{id}: not yet, {_slip(ratio)}")
+
+
+# --- chapter 01 -----------------------------------------------------------------------------------------------------
+
+@key("01.1")
+def rent_of_7000_h100s_in_million_dollars():
+    return rent(7000, 90 * 86400, 2.0) / 1e6
+
+
+@key("01.2")
+def cost_of_an_hour_of_a_bought_h100():
+    return depreciation(270_000 / 8, 5)
+
+
+@key("01.3")
+def ratio_of_the_63_million_claim():
+    return rent(25_000, 95 * 86400, 1.0) / 63e6
+
+
+@key("01.4")
+def seconds_for_140_gb_over_400_gigabit():
+    return memory_floor(140e9, chip("H100 SXM").replace(bandwidth=400e9 / 8))
+
+
+@key("01.5")
+def server_price_at_which_the_claim_fails():
+    from .claims import verdict
+
+    return verdict("S02").inputs["usd_per_server"] / verdict("S02").ratio
+
+
+@key("01.6")
+def share_of_amd_by_compute_in_percent():
+    from .claims import verdict
+
+    return 100 * verdict("C06", maker="AMD", count="h100e").computed
+
+
+@key("01.7")
+def how_much_more_meena_read():
+    read = {row["model"]: row["dataset_tokens"] * row["passes"] for row in table("training_runs") if row["dataset_tokens"]}
+    return read["Meena"] / read["GPT-3 175B"]
+
+
+@key("01.8")
+def growth_of_a_valuation_per_year():
+    (start, before), (end, after) = ((date.fromisoformat(row["date"]), row["value"]) for row in table("company_events")
+                                     if row["quantity"] in ("valuation", "valuation before the money"))
+    return growth_per_year(before, after, (end - start).days / 365.25)
 
 
 # --- chapter 07 -----------------------------------------------------------------------------------------------------
