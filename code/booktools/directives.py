@@ -57,11 +57,13 @@ def settled_in(row: dict) -> Path | None:
 
 
 def tally(what: str) -> str:
-    """How many there are (claims, settled, chips, models, measurements; coming: chapters), or the oldest figure (oldest)."""
+    """How many there are (claims, settled, those ahead of their chapter, chips, models, measurements; coming: chapters), or the oldest figure."""
     if what == "oldest":
         row = min((r for r in table("accelerators") if r["unit"]), key=lambda r: r["as_of"])
         return f"of {row['as_of']} ({row['chip']}, {row['field'].replace('_', ' ')})"
-    counts = {"claims": lambda: len(table("claims")), "settled": lambda: sum(settled_in(row) is not None for row in table("claims")),
+    places = [(row["chapter"], settled_in(row)) for row in table("claims")]
+    counts = {"claims": lambda: len(places), "settled": lambda: sum(place is not None for _, place in places),
+              "ahead": lambda: sum(place is not None and place.name[:2] != chapter for chapter, place in places),
               "coming": lambda: CHAPTERS - len(notebooks.chapters(ROOT)), "chips": lambda: len(si.chips()),
               "models": lambda: len(table("models")), "measurements": lambda: len(table("measurements"))}
     return f"{counts[what]():,}"
