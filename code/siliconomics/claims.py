@@ -24,7 +24,7 @@ from .tables import table
 from .units import dtype_bytes, fmt
 
 SAME_UNIT = {"%": "1"}  # shown as a percentage, compared as a fraction
-SHOWN_UNIT = {"1": "", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "chip": "chips", "year": "years"}
+SHOWN_UNIT = {"1": "", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "USD": "$", "chip": "chips", "year": "years"}
 TOLERANCE = {"equal": 0.05, "about": 0.10}  # a figure said roughly may miss by more
 PARTLY = 1.5
 _registry = {}

@@ -1,16 +1,21 @@
 """Every claim that can be computed gives the number that its inputs give by hand, and the verdict that the rules give."""
 import math
+from pathlib import Path
 
 import pytest
 import siliconomics as si
+from booktools import notebooks
 from siliconomics import claims, measurements
 from siliconomics.tables import table
 
+ROOT = Path(__file__).resolve().parents[2]
 LEDGER = {row["id"]: row for row in table("claims")}
 SETTLED = claims.settled()
 BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "S15": 100e9 / (8 * 2.039e12) / 0.9, "B02": 989.4e12 / 3.35e12, "B04": 2 * 70e9 / 0.030 / (2 * 989.4e12),
     "B05": 0.15 * 8 * 2.039e12 / 140e9, "B06": 70e9 / 0.030, "B07": 2.039e12 / 70e9, "B08": 3.35e12 / 70e9, "B09": 30 * 70e9 / (2 * 3.35e12),
+    "S01": 20_000 * 2190.0, "F18": 20_000 * 2190.0, "S02": 2500 * 250_000.0, "S04": 2.15e25 / (989.4e12 * 0.40 * 90 * 86_400),
+    "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
 
@@ -26,6 +31,42 @@ def test_ledger_is_complete_and_well_formed():
 @pytest.mark.parametrize("id", [id for id in BY_HAND if id in SETTLED])
 def test_computed_value_by_hand(id):
     assert si.verdict(id).computed == pytest.approx(BY_HAND[id], rel=1e-9)
+
+
+@pytest.mark.parametrize("id, passes, want", [
+    ("S06", 1, 3.14e23 / (6 * 2.6e9 * 61e9)), ("S05", 1, 3.14e23 / (6 * 1.5e9 * 40e9 / 5 / 0.75)), ("S07", 100, 1.12e23 / (600 * 1.5e9 * 40e9 / 5 / 0.75))])
+def test_forgotten_passes_over_the_data(id, passes, want):
+    assert si.verdict(id, other_passes=passes).computed == pytest.approx(want, rel=1e-6)
+
+
+def test_verdicts_hang_on_the_passes_that_nobody_published():
+    assert [si.verdict("S07", other_passes=n).verdict for n in (12, 20, 100)] == ["reproduced", "reproduced", "refuted"]
+    assert si.verdict("S05", other_passes=1).verdict == "partly" and si.verdict("S06", other_passes=1).verdict == "refuted"
+
+
+@pytest.mark.parametrize("count, want", [("units", (52.8, 30.3, 10.4, 6.6)), ("h100e", (67.8, 14.9, 6.1, 11.2))])
+def test_shares_of_2024_as_published_from_the_same_table(count, want):
+    found = [100 * si.verdict("C06", maker=maker, count=count).computed for maker in ("NVIDIA", "Google", "Amazon", "AMD")]
+    assert found == pytest.approx(want, abs=0.06) and sum(found) == pytest.approx(100)
+
+
+def test_verdicts_of_chapter_1_and_its_examples():
+    words = {"reproduced": "S01 S02 S04 S07 C06 O01", "refuted": "S05 S06", "dated": "F11 F12", "summary-error": "F18"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+
+
+def test_the_rent_of_the_gpt4_run_a_second_way():
+    """From the work instead of the calendar: 2.15e25 FLOP at the MFU that 20,000 A100 need to do it in three months."""
+    mfu = 2.15e25 / (20_000 * 312e12 * 91.25 * 86_400)
+    run = si.train_run(2.15e25 / 6e12, "A100 SXM 40GB", 20_000, 1e12, mfu, usd_per_chip_hour=1)
+    assert 0.43 < mfu < 0.44 and run.usd == pytest.approx(si.verdict("S01").computed, rel=1e-9)
+
+
+def test_dollars_are_shown_with_a_prefix_and_inputs_in_words():
+    assert [si.verdict("S01", chips=n, days=1, usd_per_chip_hour=1).shown for n in (100, 1e5, 1e9)] == ["$2,400", "$2.40M", "$24.0B"]
+    assert si.verdict("S01").given == "chips 20,000, days 91.25, usd per chip hour 1"
+    assert si.verdict("S06").given == "model GPT-3 175B, other Meena"  # what is left open is not shown
+    assert si.verdict("S06", other_passes=1).given.endswith("other passes 1")
 
 
 def test_cost_of_batch_one_by_hand():
@@ -126,8 +167,11 @@ def test_table_of_one_chapter_and_of_all():
     assert si.claim_table("07").loc["B08", "computed"] == "47.9 tokens/s"
 
 
-def test_chapter_07_has_its_claims_settled():
-    assert {id for id, row in LEDGER.items() if row["chapter"] == "07"} - {"B21"} <= set(SETTLED)
+def test_a_written_chapter_leaves_none_of_its_claims_without_a_verdict():
+    written = {path.name[:2] for path in notebooks.chapters(ROOT)}
+    assert {"01", "07"} <= written
+    assert [id for id, row in LEDGER.items() if row["chapter"] in written and si.verdict(id).verdict == "not yet computed"] == []
+    assert {id for id, row in LEDGER.items() if row["chapter"] in ("01", "07")} - {"B21"} <= set(SETTLED)
 
 
 def test_claim_functions_are_short():

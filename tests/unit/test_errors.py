@@ -314,7 +314,7 @@ def test_unknown_claim(id):
 
 
 def test_inputs_that_a_claim_does_not_take():
-    for id, wrong in (("B07", {"chp": "H100 SXM"}), ("S01", {"chips": 3})):
+    for id, wrong in (("B07", {"chp": "H100 SXM"}), ("S01", {"chip": 3}), ("B21", {"chips": 3})):
         with pytest.raises((BadValue, UnknownName, TypeError), match=next(iter(wrong))):
             si.verdict(id, **wrong)
 

@@ -1,0 +1,66 @@
+"""Tables on runs, costs, prices, events and errata agree with themselves and with each other."""
+from datetime import date
+
+import pytest
+import siliconomics as si
+from siliconomics.tables import table
+
+RUNS = {row["model"]: row for row in table("training_runs")}
+COSTS = {(row["model"], row["edition"], row["basis"]): row["usd"] for row in table("training_costs")}
+EVENTS = {(row["date"], row["quantity"]): row["value"] for row in table("company_events")}
+
+
+@pytest.mark.parametrize("name, room", [("GPT-2 1.5B", 1e-6), ("GPT-3 175B", 0.002), ("Meena", 0.40)])  # Meena's total was measured
+def test_flop_of_a_run_is_six_n_d_over_all_passes(name, room):
+    run = RUNS[name]
+    assert 6 * run["params"] * run["dataset_tokens"] * run["passes"] == pytest.approx(run["flop"], rel=room)
+
+
+def test_estimates_lie_within_their_ranges():
+    assert all(run["low"] is None or run["low"] < run["flop"] < run["high"] for run in RUNS.values())
+
+
+def test_gpt4_from_chips_days_and_utilisation_as_the_note_says():
+    assert 25_000 * 312e12 * 95 * 86_400 * 0.34 == pytest.approx(RUNS["GPT-4"]["flop"], rel=0.05)
+
+
+def test_every_cost_has_three_bases_in_their_order():
+    for model, edition in {key[:2] for key in COSTS}:
+        amortised, rent, purchase = (COSTS[model, edition, basis] for basis in ("amortised", "rent", "purchase"))
+        assert amortised < rent < purchase, model
+    assert COSTS["GPT-4", "2026", "rent"] == pytest.approx(81.4e6, rel=1e-3)
+    assert COSTS["GPT-4", "2026", "amortised"] == pytest.approx(37.3e6, rel=1e-3)
+    assert COSTS["GPT-4", "2026", "purchase"] == pytest.approx(806e6, rel=1e-3)
+
+
+def test_three_answers_by_hand_and_within_a_factor_of_two_of_epochs():
+    share = si.rent(20_000, 91.25 * 86_400, si.depreciation(31_250, 4))
+    assert share == pytest.approx(625e6 * 91.25 / (4 * 365), rel=1e-12)  # a sixteenth
+    ours = {"rent": 43.8e6, "amortised": share, "purchase": 625e6}
+    assert all(0.5 < COSTS["GPT-4", "2026", basis] / usd < 2 for basis, usd in ours.items())
+
+
+def test_prices_name_known_chips_and_longer_terms_are_cheaper():
+    rows = [row for row in table("prices") if row["unit"] == "USD/chip-hour"]
+    assert all(si.chip(row["chip"]).name == row["chip"] for row in table("prices"))
+    for provider in {row["provider"] for row in rows}:
+        by_term = {row["terms"]: row["usd"] for row in rows if row["provider"] == provider}
+        asked = [by_term[term] for term in ("on demand", "1 year", "3 years") if term in by_term]
+        assert asked == sorted(asked, reverse=True)
+    servers = [8 * row["usd"] for row in table("prices") if row["terms"] == "purchase"]
+    assert min(servers) < 250_000 < max(servers)
+
+
+def test_sums_and_stakes_of_openai_add_up():
+    assert EVENTS["2026-02-27", "valuation before the money"] + EVENTS["2026-02-27", "raised"] == EVENTS["2026-02-27", "valuation with the money"]
+    assert EVENTS["2025-10-28", "stake of Microsoft"] * EVENTS["2025-10-02", "valuation"] == pytest.approx(EVENTS["2025-10-28", "stake of Microsoft in dollars"])
+
+
+def test_errata_say_how_they_are_known():
+    rows = table("errata")
+    assert {row["where"] for row in rows} == {"summary", "episode", "show notes"} and {row["basis"] for row in rows} == {"stated", "inferred"}
+    assert all(row["confidence"] in ("estimate", "derived") for row in rows if row["basis"] == "inferred")
+    assert [row["id"] for row in rows] == [f"E{k:02d}" for k in range(1, len(rows) + 1)]
+    dates = [date.fromisoformat(RUNS[name]["release"]) for name in ("GPT-2 1.5B", "Meena")]
+    said = next(row["correction"] for row in rows if "before GPT-2" in row["said"])
+    assert f"{(dates[1] - dates[0]).days} days" in said and RUNS["GPT-2 1.5B"]["params"] < RUNS["Meena"]["params"]
