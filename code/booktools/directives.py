@@ -50,13 +50,12 @@ def _settled() -> int:
 
 
 def tally(what: str) -> str:
-    """How many rows a thing has (claims, settled, chips, models, measurements), or its oldest figure (oldest)."""
+    """How many rows a table has, or settled claims, or chips; or the oldest figure (oldest)."""
     if what == "oldest":
         row = min((r for r in table("accelerators") if r["unit"]), key=lambda r: r["as_of"])
         return f"of {row['as_of']} ({row['chip']}, {row['field'].replace('_', ' ')})"
-    counts = {"claims": lambda: len(table("claims")), "settled": _settled, "chips": lambda: len(si.chips()),
-              "models": lambda: len(table("models")), "measurements": lambda: len(table("measurements"))}
-    return f"{counts[what]():,}"
+    counts = {"settled": _settled, "chips": lambda: len(si.chips())}
+    return f"{counts[what]() if what in counts else len(table(what)):,}"
 
 
 ROLES = {
