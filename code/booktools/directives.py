@@ -57,16 +57,14 @@ def settled_in(row: dict) -> Path | None:
 
 
 def tally(what: str) -> str:
-    """How many there are (claims, settled, those ahead of their chapter, chips, models, measurements; coming: chapters), or the oldest figure."""
+    """How many rows a table has, or chips, or claims that are settled, of them ahead of their chapter, or chapters coming; or the oldest figure."""
     if what == "oldest":
         row = min((r for r in table("accelerators") if r["unit"]), key=lambda r: r["as_of"])
         return f"of {row['as_of']} ({row['chip']}, {row['field'].replace('_', ' ')})"
     places = [(row["chapter"], settled_in(row)) for row in table("claims")]
-    counts = {"claims": lambda: len(places), "settled": lambda: sum(place is not None for _, place in places),
-              "ahead": lambda: sum(place is not None and place.name[:2] != chapter for chapter, place in places),
-              "coming": lambda: CHAPTERS - len(notebooks.chapters(ROOT)), "chips": lambda: len(si.chips()),
-              "models": lambda: len(table("models")), "measurements": lambda: len(table("measurements"))}
-    return f"{counts[what]():,}"
+    counts = {"settled": lambda: sum(place is not None for _, place in places), "coming": lambda: CHAPTERS - len(notebooks.chapters(ROOT)),
+              "ahead": lambda: sum(place is not None and place.name[:2] != chapter for chapter, place in places), "chips": lambda: len(si.chips())}
+    return f"{counts[what]() if what in counts else len(table(what)):,}"
 
 
 ROLES = {

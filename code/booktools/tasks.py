@@ -242,6 +242,19 @@ def validate(root: Path) -> int:
     return call(sys.executable, "-m", "siliconomics.validation", cwd=root)
 
 
+def contribute(root: Path, file: str = "", run: str = "", source: str = "") -> int:
+    """Add a CSV of measure_gpu to the book's data: FILE RUN SOURCE (a name for the run, a key of the bibliography)."""
+    from . import contribute as contributions
+
+    if not source:
+        say("usage: python -m booktools contribute FILE RUN SOURCE")
+        return 2
+    found = contributions.add(Path(file), run, source)
+    _report(found[:20])
+    say(f"{len(found)} faults, nothing was added" if found else f"{run} added")
+    return int(bool(found))
+
+
 def clean(root: Path) -> int:
     """Remove what was built, and all environments."""
     for name in ("_build", ".pytest_cache", ".hypothesis", ".venv-lab", ".venv-mutate", ".venv-rivals", ".venv"):
@@ -253,5 +266,5 @@ def clean(root: Path) -> int:
 
 COMMANDS = {
     "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
-    "lab": lab, "browser": browser, "prove-gates": prove_gates, "mutate": mutate, "bench": bench, "validate": validate, "lock": lock, "clean": clean,
+    "lab": lab, "browser": browser, "prove-gates": prove_gates, "mutate": mutate, "bench": bench, "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
 }

@@ -45,9 +45,8 @@ def site_energy(chips, watts_per_chip, seconds, load=1.0, pue=1.0):
     ----------
     Patterson et al. (2021), Carbon Emissions and Large Neural Network Training: energy of a run.
     """
-    chips, watts, seconds, load, pue = broadcast(
-        chips=number("chips", chips), watts_per_chip=number("watts_per_chip", watts_per_chip), seconds=number("seconds", seconds),
-        load=fraction("load", load), pue=number("pue", pue, least=1.0))
+    chips, watts, seconds, load, pue = broadcast(chips=number("chips", chips), watts_per_chip=number("watts_per_chip", watts_per_chip),
+                                                 seconds=number("seconds", seconds), load=fraction("load", load), pue=number("pue", pue, least=1.0))
     return plain(formula(kernels.energy)(seconds, chips, watts * load, pue))
 
 
@@ -205,9 +204,8 @@ def goodput(interval, cost, mtbf, restart=0.0):
     >>> [round(goodput(minutes, 1, 185.5847), 3) for minutes in (5, 18.6, 120)]
     [0.82, 0.9, 0.703]
     """
-    interval, cost, mtbf, restart = broadcast(
-        interval=number("interval", interval), cost=number("cost", cost, zero=True), mtbf=number("mtbf", mtbf),
-        restart=number("restart", restart, zero=True))
+    interval, cost, mtbf, restart = broadcast(interval=number("interval", interval), cost=number("cost", cost, zero=True), mtbf=number("mtbf", mtbf),
+                                              restart=number("restart", restart, zero=True))
     segment = (interval + cost) / mtbf
     return plain(interval / mtbf * np.exp(-restart / mtbf - segment) / -np.expm1(-segment))
 
@@ -262,9 +260,8 @@ def depreciation(usd, years, residual=0.0, interest=0.0):
     >>> round(depreciation(31250, 4), 2)
     0.89
     """
-    usd, years, residual, interest = broadcast(
-        usd=number("usd", usd, zero=True), years=number("years", years), residual=number("residual", residual, zero=True),
-        interest=number("interest", interest, zero=True))
+    usd, years, residual, interest = broadcast(usd=number("usd", usd, zero=True), years=number("years", years),
+                                               residual=number("residual", residual, zero=True), interest=number("interest", interest, zero=True))
     log_growth = years * np.log1p(interest)
     safe = np.where(interest > 0, log_growth, 1.0)
     annuity = np.where(interest > 0, interest / -np.expm1(-safe), 1.0 / years)
@@ -311,13 +308,13 @@ def tco(usd_per_chip, years, watts_per_chip, usd_per_kwh, load=1.0, pue=1.0, usd
     >>> round(tco(31_250, 4, 1_389, usd_per_kwh=0.06, load=0.8, pue=1.25).usd_per_hour, 3)
     0.975
     """
-    price, share, watts, rent = broadcast(
+    price, share, watts, room = broadcast(
         usd_per_chip=number("usd_per_chip", usd_per_chip, zero=True), upkeep=number("upkeep", upkeep, zero=True),
         watts_per_chip=number("watts_per_chip", watts_per_chip), usd_per_kw_month=number("usd_per_kw_month", usd_per_kw_month, zero=True))
     parts = broadcast(
         capital=depreciation(usd_per_chip, years, residual, interest),
         energy=energy_cost(site_energy(1, watts_per_chip, 3600.0, load, pue), usd_per_kwh),
-        hosting=watts / 1e3 * rent * 12.0 / HOURS_PER_YEAR, upkeep=price * share / HOURS_PER_YEAR)
+        hosting=watts / 1e3 * room * 12.0 / HOURS_PER_YEAR, upkeep=price * share / HOURS_PER_YEAR)
     return Ownership(*map(plain, parts))
 
 
@@ -329,10 +326,9 @@ def break_even(usd_to_own, rent_usd_per_hour, own_usd_per_hour=0.0):
     >>> round(break_even(31_250, rent_usd_per_hour=2.5, own_usd_per_hour=0.5))  # hours
     15625
     """
-    own, rent, run = broadcast(
-        usd_to_own=number("usd_to_own", usd_to_own, zero=True), rent_usd_per_hour=number("rent_usd_per_hour", rent_usd_per_hour),
-        own_usd_per_hour=number("own_usd_per_hour", own_usd_per_hour, zero=True))
-    saved = rent - run
+    own, price, run = broadcast(usd_to_own=number("usd_to_own", usd_to_own, zero=True), rent_usd_per_hour=number("rent_usd_per_hour", rent_usd_per_hour),
+                                own_usd_per_hour=number("own_usd_per_hour", own_usd_per_hour, zero=True))
+    saved = price - run
     return plain(np.where(saved > 0, own / np.where(saved > 0, saved, 1.0), np.inf))
 
 
@@ -458,9 +454,8 @@ def queue_wait(utilisation, service_seconds, variation=1.0):
     >>> [round(queue_wait(load, 1), 2) for load in (0.5, 0.9, 0.99)]
     [1.0, 9.0, 99.0]
     """
-    used, service, cv = broadcast(
-        utilisation=number("utilisation", utilisation, zero=True), service_seconds=number("service_seconds", service_seconds),
-        variation=number("variation", variation, zero=True))
+    used, service, cv = broadcast(utilisation=number("utilisation", utilisation, zero=True),
+                                  service_seconds=number("service_seconds", service_seconds), variation=number("variation", variation, zero=True))
     stable = used < 1
     odds = np.where(stable, used, 1.0) / np.where(stable, 1.0 - used, 1.0)
     return plain(np.where(stable, odds * (1.0 + cv**2) / 2.0 * service, np.inf))

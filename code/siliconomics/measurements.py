@@ -1,6 +1,7 @@
-"""Published measurements, one row each, with their times in seconds."""
+"""Measurements, published ones and the book's own, one row each, with their times in seconds."""
 from __future__ import annotations
 
+from .catalog import chip as find_chip
 from .checks import BadValue
 from .decode import mbu
 from .tables import table
@@ -36,12 +37,16 @@ def measured(**where) -> list[dict]:
     >>> [f"{row['seconds'] * 1e3:.2f} ms" for row in rows][:1]
     ['9.53 ms']
     """
-    rows = table("measurements")
+    return [{**row, "seconds": SECONDS[row["quantity"]](row)} for row in _matching("measurements", where)]
+
+
+def _matching(name: str, where: dict) -> list[dict]:
+    rows = table(name)
     for column in where:
         if column not in rows[0]:
-            raise BadValue(f"measurements have no column {column!r}; they have {', '.join(rows[0])}")
+            raise BadValue(f"{name} have no column {column!r}; they have {', '.join(rows[0])}")
     wanted = {c: v if isinstance(v, tuple) else (v,) for c, v in where.items()}
-    return [{**row, "seconds": SECONDS[row["quantity"]](row)} for row in rows if all(row[c] in v for c, v in wanted.items())]
+    return [row for row in rows if all(row[c] in v for c, v in wanted.items())]
 
 
 def measured_mbu(row: dict) -> tuple[float, float, float]:
@@ -67,3 +72,40 @@ def measured_mbu(row: dict) -> tuple[float, float, float]:
 
     prompt, output = row["prompt"] or 0.0, row["output"] or 0.0
     return at(min(prompt, row["context"]), embedding=False), at(row["context"]), at(max(prompt + output, row["context"]))
+
+
+def timed(**where) -> list[dict]:
+    """Rows of gpu_timings.csv, the book's own measurements, that match every condition.
+
+    Parameters
+    ----------
+    **where
+        Column = value, or a tuple of values of which one must match. `test` is launch, memory, gemm, attention, decode, prefill or
+        energy; `cold` is 1 where buffers rotate past the cache, `graph` where the kernels run from a captured graph.
+
+    Returns
+    -------
+    list of dict
+        In the file's order; `bytes_per_second`, `flops_per_second`, `mbu` and `mfu` are added, from the fewest bytes and FLOPs of the
+        work and the data sheet's bandwidth and dense peak, None where a row counts none.
+
+    Raises
+    ------
+    BadValue
+        If a column does not exist.
+
+    Examples
+    --------
+    >>> best = max(row["mbu"] for row in timed(chip="H100 SXM", test="memory", kernel="read", cold=1))
+    >>> f"{best:.0%}"
+    '92%'
+    """
+    return [row | rates(row) for row in _matching("gpu_timings", where)]
+
+
+def rates(row: dict) -> dict:
+    """What `timed` adds to a row of gpu_timings.csv."""
+    chip, seconds = find_chip(row["chip"]), row["seconds"]
+    moved, done = (row[c] / seconds if row[c] else None for c in ("bytes", "flops"))
+    return {"bytes_per_second": moved, "mbu": moved and moved / chip.bandwidth, "flops_per_second": done,
+            "mfu": done and row["dtype"] in chip.peak and done / chip.peak[row["dtype"]] or None}

@@ -1,0 +1,92 @@
+"""The Triton kernels of the GPU measurement against their PyTorch forms: in Triton's interpreter where there is no GPU.
+
+Needs PyTorch and Triton, which the book itself does not use: skipped without them. `python -m booktools measure-gpu --check` runs it
+in the environment that the measurement has.
+"""
+import os
+
+import pytest
+
+torch = pytest.importorskip("torch")
+CUDA = torch.cuda.is_available()
+if not CUDA:
+    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
+pytest.importorskip("triton")
+
+import siliconomics as si  # noqa: E402
+from booktools import gpu_kernels as g  # noqa: E402
+
+DEVICE, DTYPE = ("cuda", torch.bfloat16) if CUDA else ("cpu", torch.float32)  # the interpreter has no bf16
+TOLERANCE = 2e-2 if CUDA else 1e-5
+
+
+def random(*shape):
+    return torch.randn(*shape, device=DEVICE).to(DTYPE)
+
+
+def both(monkeypatch, call, *tensors):
+    """What the Triton kernel and what the PyTorch form leave in copies of the same tensors."""
+    found = []
+    for fused in (True, False):
+        monkeypatch.setattr(g, "fused", lambda x: fused)
+        copies = [t.clone() if torch.is_tensor(t) else t for t in tensors]
+        found.append((call(*copies), [t for t in copies if torch.is_tensor(t)]))
+    return found
+
+
+def same(left, right):
+    error = (left.double() - right.double()).norm() / right.double().norm()
+    assert error < TOLERANCE, error
+
+
+@pytest.mark.parametrize("rows, width", [(1, 64), (5, 96)])
+def test_add_norm(monkeypatch, rows, width):
+    out = torch.full((rows, width), torch.nan, device=DEVICE, dtype=DTYPE)
+    (fused, mine), (plain, theirs) = both(monkeypatch, g.add_norm, random(rows, width), random(rows, width), random(width), out)
+    same(fused, plain)
+    same(mine[1], theirs[1])
+
+
+def test_gate(monkeypatch):
+    (fused, _), (plain, _) = both(monkeypatch, g.gate, random(3, 2 * 1100), torch.full((3, 1100), torch.nan, device=DEVICE, dtype=DTYPE))
+    same(fused, plain)
+
+
+@pytest.mark.parametrize("per_row, sequences, first", [(False, 3, 6), (True, 1, 0)])
+def test_rotate_fills_the_caches(monkeypatch, per_row, sequences, first):
+    heads, kv, d, context = 4, 2, 32, 7
+    cos, sin = g.angles(context, d, device=DEVICE)
+    qkv, caches = random(3, (heads + 2 * kv) * d), [random(sequences, kv, context, d) for _ in range(2)]
+    call = lambda qkv, keys, values: g.rotate(qkv, cos, sin, keys, values, first, per_row)  # noqa: E731
+    (fused, mine), (plain, theirs) = both(monkeypatch, call, qkv, *caches)
+    same(fused, plain)
+    for left, right in zip(mine, theirs):
+        same(left, right)
+    assert not torch.equal(mine[1], caches[0])
+
+
+def test_attention_is_softmax_over_the_cache():
+    batch, context, heads, kv, d = 2, 5, 4, 2, 16
+    q, keys, values = random(batch, (heads + 3) * d)[:, :heads * d], random(batch, kv, context, d), random(batch, kv, context, d)
+    found = g.attend(q, keys, values).unflatten(1, (heads, d))
+    for b in range(batch):
+        for h in range(heads):
+            score = keys[b, h * kv // heads].double() @ q[b, h * d:(h + 1) * d].double() / d**0.5
+            same(found[b, h], score.softmax(0) @ values[b, h * kv // heads].double())
+
+
+@pytest.mark.parametrize("fp8", [False, True])
+def test_decode_continues_a_prefill(fp8):
+    """Prefill of n tokens gives the token that a decode step gives for the last of them: attention, rotation and caches agree."""
+    shape = si.model("Llama 3.1 8B").replace(name="tiny", layers=2, d_model=64, heads=4, kv_heads=2, head_dim=16, d_ff=96, vocab=50)
+    net = g.Network(shape, DEVICE, DTYPE, fp8)
+    tokens, n = torch.randint(50, (9,), device=DEVICE), 9
+    cos, sin = g.angles(n, 16, device=DEVICE)
+    caches = [tuple(torch.zeros(1, 2, n, 16, device=DEVICE, dtype=DTYPE) for _ in range(2)) for _ in range(2)]
+    expected = net.run(tokens, caches, cos, sin, 0, prefill=True)
+    filled = [(keys.clone(), values.clone()) for keys, values in caches]
+    for keys, values in caches:
+        keys[:, :, -1], values[:, :, -1] = 0, 0
+    assert torch.equal(net.run(tokens[-1:], caches, cos, sin, n - 1), expected)
+    for cache, before in zip(caches, filled):
+        same(cache[0], before[0])
