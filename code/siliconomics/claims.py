@@ -12,6 +12,7 @@ import numpy as np
 
 from . import kernels
 from .catalog import chip as find_chip
+from .catalog import model as find_model
 from .checks import BadValue, known
 from .decode import decode
 from .kernels import plain as formula
@@ -166,6 +167,20 @@ def claim_table(chapter: str | None = None):
         "verdict": [v.verdict for v in rows], "reading": [v.reading for v in rows], "outcome": [v.outcome for v in rows],
     }
     return pd.DataFrame(columns, index=pd.Index([v.id for v in rows], name="id"))
+
+
+# --- chapter 03: FLOPs and bytes of a token ---------------------------------------------------------------------------
+
+@claim("M01", "FLOP")
+def training_flops_per_parameter(model="Llama 2 70B", context=4096, causal=True):
+    shape = find_model(model)
+    return shape.flops_per_token(context, training=True, causal=causal) / shape.compute_params
+
+
+@claim("M02", "FLOP")
+def inference_flops_per_parameter_read(model="Llama 2 70B", batch=1, context=0):
+    shape = find_model(model)
+    return batch * shape.flops_per_token(context) / shape.weight_bytes_read(batch, 1.0)
 
 
 # --- chapter 07: bandwidth ------------------------------------------------------------------------------------------
