@@ -9,6 +9,7 @@ from siliconomics.tables import table
 LEDGER = {row["id"]: row for row in table("claims")}
 SETTLED = claims.settled()
 BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
+    "M01": 6 + 6 * 80 * 64 * 128 * 4096 / 68_976_648_192, "M02": 2.0,
     "S15": 100e9 / (8 * 2.039e12) / 0.9, "B02": 989.4e12 / 3.35e12, "B04": 2 * 70e9 / 0.030 / (2 * 989.4e12),
     "B05": 0.15 * 8 * 2.039e12 / 140e9, "B06": 70e9 / 0.030, "B07": 2.039e12 / 70e9, "B08": 3.35e12 / 70e9, "B09": 30 * 70e9 / (2 * 3.35e12),
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
@@ -124,6 +125,22 @@ def test_table_of_one_chapter_and_of_all():
     assert len(si.claim_table()) == 128
     assert si.claim_table("07").map(lambda cell: isinstance(cell, str)).all(axis=None)
     assert si.claim_table("07").loc["B08", "computed"] == "47.9 tokens/s"
+
+
+@pytest.mark.parametrize("change, flops, word", [({"causal": False}, 6 + 12 * 80 * 64 * 128 * 4096 / 68_976_648_192, "partly"), ({"context": 0}, 6, "reproduced")])
+def test_six_flops_depend_on_what_attention_counts(change, flops, word):
+    found = si.verdict("M01", **change)
+    assert (found.computed, found.verdict) == (pytest.approx(flops, rel=1e-12), word)
+
+
+def test_two_flops_hold_for_one_token_of_any_model():
+    assert all(si.verdict("M02", model=name).computed == pytest.approx(2, rel=1e-12) for name in ("Llama 2 70B", "Mixtral 8x7B", "DeepSeek-V3"))
+    assert si.verdict("M02", batch=64).computed == 128 and si.verdict("M02", batch=64, model="Mixtral 8x7B").computed < 64
+
+
+@pytest.mark.parametrize("chapter", ["03"])
+def test_chapter_has_all_its_claims_settled(chapter):
+    assert {id for id, row in LEDGER.items() if row["chapter"] == chapter} <= set(SETTLED)
 
 
 def test_chapter_07_has_its_claims_settled():

@@ -9,6 +9,10 @@ from siliconomics.tables import table
 
 IDS = list(exercises._registry)
 BY_HAND = {
+    "03.1": (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14_336 + 2 * 4096) / 1e6, "03.3": 128 * (192 + 128) / 576,
+    "03.2": 3e11 * (6 * 174_566_105_088 + 12 * 96 * 12_288 * 2048) / 1e23,  # without the 2,048 learned positions
+    "03.4": (10 * 131_072 + 52 * 1024) * 2 * 16 * 128 * 2 / 1e9, "03.5": math.log(0.1) / math.log(124 / 128), "03.6": 1.25,
+    "03.7": (879_894_724_608 - 875_062_886_400) / 1e9, "03.8": 0.6 * 405_853_388_800 / (6 * 126 * 128 * 128),
     "07.1": 1e3 * 2 * 8_030_261_248 / 1.008e12, "07.3": (80e9 - 68_976_648_192) // 327_680, "07.5": 70e9 / 0.030 / 1e9,
     "07.2": 100 * 40 * (2 * 7_241_732_096 + 1000 * 131_072) / 1.555e12,
     "07.4": 7,  # 405.85 GB and 30 tokens/s at 60 %: 6.06 chips; six hold the weights
@@ -68,5 +72,5 @@ def test_any_form_of_one_number():
 
 def test_ids_belong_to_chapters():
     assert all(id[:2].isdigit() and id[2] == "." and "01" <= id[:2] <= "15" for id in IDS)
-    assert sum(id.startswith("07.") for id in IDS) >= 7
+    assert all(sum(id.startswith(chapter) for id in IDS) >= 7 for chapter in ("03.", "07.", "09."))
     assert {id[:2] for id in IDS} <= {row["chapter"] for row in table("claims")} | {"09"}
