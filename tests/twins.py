@@ -27,23 +27,9 @@ def critical_batch(peak, bandwidth, bytes_per_weight):
 # --- parameters: Vaswani 2017, Shazeer 2019 and 2020, DeepSeek-V2 section 2.1 ----------------------------------------
 
 
-def attention_params(d_model, heads, kv_heads, head_dim):
-    query, key, value, output = d_model * heads * head_dim, d_model * kv_heads * head_dim, d_model * kv_heads * head_dim, heads * head_dim * d_model
-    return query + key + value + output
-
-
-def latent_attention_params(d_model, heads, q_rank, kv_rank, nope_dim, rope_dim, v_dim):
-    direct = d_model * heads * (nope_dim + rope_dim)
-    through_latent = d_model * q_rank + q_rank * heads * (nope_dim + rope_dim) + q_rank  # down, up, norm
-    query = np.where(q_rank == 0, direct, through_latent)
-    key_value = d_model * kv_rank + kv_rank + kv_rank * heads * nope_dim + kv_rank * heads * v_dim
-    shared_rotary_key, output = d_model * rope_dim, heads * v_dim * d_model
-    return query + key_value + shared_rotary_key + output
-
-
-def ffn_params(d_model, d_ff, gated):
-    up, down, gate = d_model * d_ff, d_ff * d_model, np.where(gated, d_model * d_ff, 0)
-    return up + down + gate
+def matmul_flops(m, n, k):
+    """m n sums of k products: k multiplications and k additions each, the first addition to zero."""
+    return m * n * (k + k)
 
 
 def distinct_experts(experts, active, batch):
@@ -186,6 +172,24 @@ TWINS = {name: f for name, f in list(globals().items()) if callable(f) and f is 
 
 BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0, "fp4": 0.5, "int4": 0.5, "mxfp4": 4.25 / 8}
 
+
+def attention_params(d_model, heads, kv_heads, head_dim):
+    query, key, value, output = d_model * heads * head_dim, d_model * kv_heads * head_dim, d_model * kv_heads * head_dim, heads * head_dim * d_model
+    return query + key + value + output
+
+
+def latent_attention_params(d_model, heads, q_rank, kv_rank, nope_dim, rope_dim, v_dim):
+    direct = d_model * heads * (nope_dim + rope_dim)
+    through_latent = d_model * q_rank + q_rank * heads * (nope_dim + rope_dim) + q_rank  # down, up, norm
+    query = np.where(q_rank == 0, direct, through_latent)
+    key_value = d_model * kv_rank + kv_rank + kv_rank * heads * nope_dim + kv_rank * heads * v_dim
+    shared_rotary_key, output = d_model * rope_dim, heads * v_dim * d_model
+    return query + key_value + shared_rotary_key + output
+
+
+def ffn_params(d_model, d_ff, gated):
+    up, down, gate = d_model * d_ff, d_ff * d_model, np.where(gated, d_model * d_ff, 0)
+    return up + down + gate
 
 def model_params(m, routed):
     """Parameters with `routed` experts counted in each layer that has experts; every layer has two norms."""

@@ -100,6 +100,12 @@ def formula_off_by_one_percent(tree):
     tree.replace("code/siliconomics/kernels.py", "return bytes_read / (chips * bandwidth)", "return 1.01 * bytes_read / (chips * bandwidth)")
 
 
+@gate(("tests/unit/test_parts.py",), says="test_a_run_costs_what_the_formula_says")
+def two_matrices_in_a_gated_block(tree):
+    """the third matrix of a gated block forgotten"""
+    tree.replace("code/siliconomics/transformer.py", '({"gate": (self.d_model, width)} if self.gated else {}) | {"up"', '{"up"')
+
+
 @gate(FUNCTIONS, says="test_code_folder_does_not_hide")
 def code_made_a_package(tree):
     """code/__init__.py added"""

@@ -234,8 +234,5 @@ def models():
     """
     import pandas as pd
 
-    rows = []
-    for row in table("models"):
-        shape = _load_model(row["name"])
-        rows.append({**row, "source": ";".join(row["source"]), "params": shape.params, "active_params": shape.active_params})
-    return pd.DataFrame(rows).set_index("name")
+    return pd.DataFrame([{**row, "source": ";".join(row["source"]), "params": (shape := _load_model(row["name"])).params,
+                          "active_params": shape.active_params} for row in table("models")]).set_index("name")

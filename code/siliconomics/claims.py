@@ -13,6 +13,7 @@ import numpy as np
 
 from . import kernels
 from .catalog import chip as find_chip
+from .catalog import model as find_model
 from .checks import BadValue, known
 from .decode import decode
 from .fleet import rent
@@ -201,6 +202,20 @@ def rent_that_the_summary_calls_hundreds_of_millions(chips=20_000, days=91.25, u
     return rent(chips, days * 86400, usd_per_chip_hour)
 
 
+# --- chapter 03: FLOPs and bytes of a token ---------------------------------------------------------------------------
+
+@claim("M01", "FLOP")
+def training_flops_per_parameter(model="Llama 2 70B", context=4096, causal=True):
+    shape = find_model(model)
+    return shape.flops_per_token(context, training=True, causal=causal) / shape.compute_params
+
+
+@claim("M02", "FLOP")
+def inference_flops_per_parameter_read(model="Llama 2 70B", batch=1, context=0):
+    shape = find_model(model)
+    return batch * shape.flops_per_token(context) / shape.weight_bytes_read(batch, 1.0)
+
+
 # --- chapter 04: compute of famous runs ------------------------------------------------------------------------------
 
 def _training_flop(model: str, passes: float | None = None) -> float:
@@ -242,8 +257,6 @@ def price_of_the_gpt4_servers(chips=20_000, chips_per_server=8, usd_per_server=2
 @claim("S04", "chip")
 def h100s_for_gpt4(flop=2.15e25, chip="H100 SXM", days=90, mfu=0.40, dtype="bf16"):
     return formula(kernels.mfu)(1 / (days * 86400), flop, 1, find_chip(chip).peak[dtype]) / mfu
-
-
 # --- chapter 07: bandwidth ------------------------------------------------------------------------------------------
 
 @claim("S15", "s")

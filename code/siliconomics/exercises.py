@@ -141,6 +141,53 @@ def growth_of_a_valuation_per_year():
     return growth_per_year(before, after, (end - start).days / 365.25)
 
 
+# --- chapter 03 -----------------------------------------------------------------------------------------------------
+
+@key("03.1")
+def one_layer_of_llama_3_8b_in_millions():
+    shape = model("Llama 3 8B")
+    return (shape.params - shape.embedding_params - shape.d_model) / shape.layers / 1e6
+
+
+@key("03.2")
+def gpt3_training_flops_in_1e23():
+    return 300e9 * model("GPT-3 175B").flops_per_token(2048, training=True) / 1e23
+
+
+@key("03.3")
+def latent_cache_against_keys_and_values():
+    shape = model("DeepSeek-V3")
+    return shape.heads * (shape.head_dim + shape.v_dim) / (shape.kv_rank + shape.rope_dim)
+
+
+@key("03.4")
+def cache_of_gemma_3_27b_in_gb():
+    return model("Gemma 3 27B").kv_bytes(131_072) / 1e9
+
+
+@key("03.5")
+def batch_that_touches_nine_tenths_of_gpt_oss():
+    shape = model("gpt-oss-120b")
+    return np.log(0.1) / np.log1p(-shape.experts_active / shape.experts)
+
+
+@key("03.6")
+def cache_of_4096_tokens_in_gib():
+    return model("Llama 2 70B").kv_bytes(4096) / 2**30
+
+
+@key("03.7")
+def flops_of_positions_that_multiply_nothing():
+    shape = model("GPT-2 124M")
+    return 1024 * 6 * (shape.params - shape.compute_params) / 1e9
+
+
+@key("03.8")
+def context_where_causal_attention_adds_a_tenth():
+    shape = model("Llama 3.1 405B")
+    return 0.1 * 2 * shape.compute_params / (shape.attention_flops(2, causal=True) / 2)
+
+
 # --- chapter 07 -----------------------------------------------------------------------------------------------------
 
 @key("07.1")

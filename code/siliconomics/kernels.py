@@ -61,27 +61,12 @@ def critical_batch(peak, bandwidth, bytes_per_weight):
     return peak / bandwidth * bytes_per_weight / 2.0
 
 
-# --- parameters, bytes and FLOPs of a transformer -------------------------------------------------------------------
+# --- bytes and FLOPs of a transformer -------------------------------------------------------------------
 
 @kernel
-def attention_params(d_model, heads, kv_heads, head_dim):
-    """Weights of one attention layer: queries and output d n h each, keys and values d n_kv h each. No biases."""
-    return 2 * d_model * heads * head_dim + 2 * d_model * kv_heads * head_dim
-
-
-@kernel
-def latent_attention_params(d_model, heads, q_rank, kv_rank, nope_dim, rope_dim, v_dim):
-    """Weights of one multi-head latent attention layer with its two inner norms. DeepSeek-V2, section 2.1."""
-    width = heads * (nope_dim + rope_dim)
-    queries = d_model * q_rank + q_rank + q_rank * width if q_rank > 0 else d_model * width  # scalars only
-    latent = d_model * (kv_rank + rope_dim) + kv_rank
-    return queries + latent + kv_rank * heads * (nope_dim + v_dim) + heads * v_dim * d_model
-
-
-@kernel
-def ffn_params(d_model, d_ff, gated):
-    """Weights of one feed-forward block: three matrices d x f if gated (SwiGLU), two if not. Shazeer 2020."""
-    return (2 + gated) * d_model * d_ff
+def matmul_flops(m, n, k):
+    """FLOPs of out[m, n] = x[m, k] w[k, n]: m n entries, each a sum of k products, so k multiplications and as many additions: 2 m n k."""
+    return 2.0 * m * n * k
 
 
 @kernel

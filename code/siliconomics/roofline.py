@@ -115,5 +115,5 @@ def matmul_seconds(m, n, k, chip, dtype: str = "bf16", storage=None, chips=1):
     Williams, Waterman, Patterson (2009), Roofline.
     """
     m, n, k, chips = broadcast(m=number("m", m), n=number("n", n), k=number("k", k), chips=number("chips", chips))
-    flops, moved = 2.0 * m * n * k, (m * k + k * n + m * n) * dtype_bytes(dtype if storage is None else storage, "storage")
+    flops, moved = formula(kernels.matmul_flops)(m, n, k), (m * k + k * n + m * n) * dtype_bytes(dtype if storage is None else storage, "storage")
     return plain(flops / attainable(flops / moved, chip, dtype, chips))

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,34 @@ from .checks import BadValue, flag, number, plain, whole
 from .kernels import plain as formula
 from .units import dtype_bytes
 
-NO_WINDOW = np.inf
+
+class Part(NamedTuple):
+    """A weight matrix of a model: its shape, how many layers have one, of how many experts, and how many of those a token uses.
+
+    `chosen` is 0 for a table in which a token only looks up a row. Norms are vectors, one column.
+    """
+
+    name: str
+    group: str  # embedding, unembedding, attention, FFN, experts (the routed ones), norms
+    rows: int
+    cols: int
+    layers: int = 1
+    experts: int = 1
+    chosen: int = 1
+
+    @property
+    def params(self) -> int:
+        """Parameters of all its copies."""
+        return self.rows * self.cols * self.layers * self.experts
+
+    @property
+    def flops(self) -> float:
+        """Forward FLOPs a token: one row times each copy that the token uses."""
+        return self.layers * self.chosen * formula(kernels.matmul_flops)(1, self.cols, self.rows)
+
+    def read(self, batch=1):
+        """Parameters that a step of `batch` tokens is expected to read; looked-up rows are left out."""
+        return plain(self.rows * self.cols * self.layers * formula(kernels.distinct_experts)(self.experts, self.chosen, number("batch", batch)))
 
 
 @dataclass(frozen=True)
@@ -119,40 +147,63 @@ class Transformer:
         return "mha" if self.kv_heads == self.heads else "mqa" if self.kv_heads == 1 else "gqa"
 
     @property
+    def attention_shapes(self) -> dict[str, tuple[int, int]]:
+        """Name -> (rows, columns) of the weights of one layer's attention, without biases.
+
+        Queries and output d n h each, keys and values d n_kv h. Latent attention has two inner norms: DeepSeek-V2, section 2.1.
+        """
+        d, wide, narrow = self.d_model, self.heads * self.head_dim, self.kv_heads * self.head_dim
+        if not self.kv_rank:
+            return {"queries": (d, wide), "keys": (d, narrow), "values": (d, narrow), "output": (wide, d)}
+        queries = {"queries, down": (d, self.q_rank), "queries, up": (self.q_rank, wide)} if self.q_rank else {"queries": (d, wide)}
+        return queries | {
+            "latent, down": (d, self.kv_rank + self.rope_dim), "latent, up": (self.kv_rank, self.heads * (self.nope_dim + self.v_dim)),
+            "output": (self.heads * self.v_dim, d), "latent norms": (self.q_rank + self.kv_rank, 1)}
+
+    def ffn_shapes(self, width: int) -> dict[str, tuple[int, int]]:
+        """Name -> (rows, columns) of a feed-forward block: three matrices d x f if gated (SwiGLU), two if not. Shazeer 2020."""
+        return ({"gate": (self.d_model, width)} if self.gated else {}) | {"up": (self.d_model, width), "down": (width, self.d_model)}
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """Every weight matrix of the model, one entry for each shape and use; all counts of parameters are sums over it.
+
+        Examples
+        --------
+        >>> import siliconomics as si
+        >>> [part.name for part in si.model("GPT-2 124M").parts if part.group == "FFN"]
+        ['up', 'down']
+        """
+        d, moe = self.d_model, self.moe_layers
+        blocks = [("", "FFN", self.d_ff, self.layers - moe), ("shared ", "FFN", self.expert_d_ff, moe * self.experts_shared),
+                  ("", "experts", self.expert_d_ff, moe, self.experts, self.experts_active)]
+        tables = [("token table", self.vocab * (not self.tied)), ("positions", self.positions)]
+        return (
+            *(Part(name, "embedding", rows, d, chosen=0) for name, rows in tables if rows), Part("unembedding", "unembedding", d, self.vocab),
+            *(Part(name, "attention", *shape, self.layers) for name, shape in self.attention_shapes.items()),
+            *(Part(kind + name, group, *shape, layers, *choice) for kind, group, width, layers, *choice in blocks if layers
+              for name, shape in self.ffn_shapes(width).items()),
+            *([Part("router", "FFN", d, self.experts, moe)] if moe else []), Part("norms", "norms", d, 1, 2 * self.layers + 1))
+
+    @property
     def embedding_params(self) -> int:
         """Token embedding table, output layer if untied, and learned positions."""
-        return self.d_model * (self.vocab * (1 if self.tied else 2) + self.positions)
-
-    @property
-    def attention_params(self) -> int:
-        """Weights of one layer's attention."""
-        if self.kv_rank:
-            return formula(kernels.latent_attention_params)(
-                self.d_model, self.heads, self.q_rank, self.kv_rank, self.nope_dim, self.rope_dim, self.v_dim)
-        return formula(kernels.attention_params)(self.d_model, self.heads, self.kv_heads, self.head_dim)
-
-    @property
-    def ffn_params(self) -> int:
-        """Weights of one dense feed-forward block."""
-        return formula(kernels.ffn_params)(self.d_model, self.d_ff, self.gated)
+        return sum(part.params for part in self.parts if part.group in ("embedding", "unembedding"))
 
     @cached_property
     def expert_params(self) -> int:
         """Weights of one expert in one layer."""
-        return formula(kernels.ffn_params)(self.d_model, self.expert_d_ff, self.gated) if self.moe_layers else 0
+        return sum(rows * cols for rows, cols in self.ffn_shapes(self.expert_d_ff).values())
 
     @cached_property
     def shared_params(self) -> int:
         """Everything but the routed experts: read at every step whatever the batch."""
-        layer = self.attention_params + 2 * self.d_model
-        moe = self.experts_shared * self.expert_params + self.experts * self.d_model  # the router scores every expert
-        dense = (self.layers - self.moe_layers) * self.ffn_params
-        return self.embedding_params + self.layers * layer + dense + self.moe_layers * moe + self.d_model
+        return self.params - self.moe_layers * self.experts * self.expert_params
 
-    @property
+    @cached_property
     def params(self) -> int:
         """All parameters, counted from the shape; biases and rotary buffers left out."""
-        return self.shared_params + self.moe_layers * self.experts * self.expert_params
+        return sum(part.params for part in self.parts)
 
     @property
     def active_params(self) -> int:
@@ -202,9 +253,8 @@ class Transformer:
     def distinct_experts(self, batch=1):
         """Expected distinct routed experts of one layer that `batch` tokens touch; 0 for a dense model."""
         batch = number("batch", batch)
-        if not self.moe_layers:
-            return plain(np.zeros_like(batch))
-        return plain(formula(kernels.distinct_experts)(self.experts, self.experts_active, batch))
+        hit = formula(kernels.distinct_experts)(self.experts, self.experts_active, batch) if self.moe_layers else np.zeros_like(batch)
+        return plain(hit)
 
     def kv_layer_bytes(self, dtype: str = "bf16") -> float:
         """Bytes that one layer caches for one token."""
@@ -238,9 +288,8 @@ class Transformer:
         """
         context = number("context", context, zero=True)
         span = formula(kernels.causal_span) if causal else np.minimum
-        tokens = self.full_layers * span(context, NO_WINDOW) + self.windowed_layers * span(context, float(self.window))
-        v_dim = self.v_dim if self.kv_rank else self.head_dim
-        return plain(formula(kernels.attention_flops)(self.heads, self.head_dim, v_dim, tokens))
+        tokens = self.full_layers * span(context, np.inf) + self.windowed_layers * span(context, float(self.window))
+        return plain(formula(kernels.attention_flops)(self.heads, self.head_dim, self.v_dim if self.kv_rank else self.head_dim, tokens))
 
     def flops_per_token(self, context=0, training: bool = False, causal: bool = False):
         """Model FLOPs a token: 2N + attention forward, three times that in training (6N + 12 L H Q T).

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LEDGER = {row["id"]: row for row in table("claims")}
 SETTLED = claims.settled()
 BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
+    "M01": 6 + 6 * 80 * 64 * 128 * 4096 / 68_976_648_192, "M02": 2.0,
     "S15": 100e9 / (8 * 2.039e12) / 0.9, "B02": 989.4e12 / 3.35e12, "B04": 2 * 70e9 / 0.030 / (2 * 989.4e12),
     "B05": 0.15 * 8 * 2.039e12 / 140e9, "B06": 70e9 / 0.030, "B07": 2.039e12 / 70e9, "B08": 3.35e12 / 70e9, "B09": 30 * 70e9 / (2 * 3.35e12),
     "S01": 20_000 * 2190.0, "F18": 20_000 * 2190.0, "S02": 2500 * 250_000.0, "S04": 2.15e25 / (989.4e12 * 0.40 * 90 * 86_400),
@@ -169,9 +170,20 @@ def test_table_of_one_chapter_and_of_all():
 
 def test_a_written_chapter_leaves_none_of_its_claims_without_a_verdict():
     written = {path.name[:2] for path in notebooks.chapters(ROOT)}
-    assert {"01", "07"} <= written
+    assert {"01", "03", "07"} <= written
     assert [id for id, row in LEDGER.items() if row["chapter"] in written and si.verdict(id).verdict == "not yet computed"] == []
-    assert {id for id, row in LEDGER.items() if row["chapter"] in ("01", "07")} - {"B21"} <= set(SETTLED)
+    assert {id for id, row in LEDGER.items() if row["chapter"] in written} - {"B21"} <= set(SETTLED)
+
+
+@pytest.mark.parametrize("change, flops, word", [({"causal": False}, 6 + 12 * 80 * 64 * 128 * 4096 / 68_976_648_192, "partly"), ({"context": 0}, 6, "reproduced")])
+def test_six_flops_depend_on_what_attention_counts(change, flops, word):
+    found = si.verdict("M01", **change)
+    assert (found.computed, found.verdict) == (pytest.approx(flops, rel=1e-12), word)
+
+
+def test_two_flops_hold_for_one_token_of_any_model():
+    assert all(si.verdict("M02", model=name).computed == pytest.approx(2, rel=1e-12) for name in ("Llama 2 70B", "Mixtral 8x7B", "DeepSeek-V3"))
+    assert si.verdict("M02", batch=64).computed == 128 and si.verdict("M02", batch=64, model="Mixtral 8x7B").computed < 64
 
 
 def test_claim_functions_are_short():

@@ -17,9 +17,10 @@ def test_products_touch_each_weight_once(name):
     model = si.model(name)
     attention = sum(n * k for n, k in attention_products(model, 1))
     norms = model.kv_rank + model.q_rank  # of a latent attention, which are no products
-    assert attention == pytest.approx(model.attention_params, abs=norms + 1)
+    assert attention == pytest.approx(sum(rows * cols for rows, cols in model.attention_shapes.values()), abs=norms + 1)
     if model.d_ff:
-        assert sum(n * k for n, k in ffn_products(model, model.d_ff, 1)) == pytest.approx(model.ffn_params, rel=1e-12)
+        ffn = sum(rows * cols for rows, cols in model.ffn_shapes(model.d_ff).values())
+        assert sum(n * k for n, k in ffn_products(model, model.d_ff, 1)) == pytest.approx(ffn, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["Llama 3.1 70B", "Mixtral 8x7B", "DeepSeek-R1", "gpt-oss-120b", "Gemma 2 27B"])
