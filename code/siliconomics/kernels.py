@@ -12,12 +12,12 @@ import numpy as np
 from numba import njit
 
 
-def kernel(function):
-    """Compile without fast-math and without the interpreter's lock, cached on disk where a cache folder can be written."""
+def kernel(function, fastmath=False):
+    """Compile without the interpreter's lock, and without fast-math if not asked for, cached on disk where a folder can be written."""
     try:
-        return _forgiving(njit(cache=True, error_model="numpy", nogil=True)(function))
+        return _forgiving(njit(cache=True, error_model="numpy", nogil=True, fastmath=fastmath)(function))
     except RuntimeError:  # read-only installation and no writable home: numba finds no place for its cache
-        return njit(error_model="numpy", nogil=True)(function)
+        return njit(error_model="numpy", nogil=True, fastmath=fastmath)(function)
 
 
 def _forgiving(compiled):

@@ -1,0 +1,206 @@
+"""What does this machine reach? Its own bandwidths and peaks, measured with compiled loops and the BLAS of NumPy."""
+from __future__ import annotations
+
+import math
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from . import kernels
+from . import machine_kernels as loops
+from .catalog import Chip
+from .checks import BadValue, choice, scalar, whole
+from .sweep import BLOCK, Grid, _arrays, _on_threads
+from .units import fmt
+
+STREAMS, METHODS = ("copy", "read", "write"), ("fma", "gemm")
+LARGEST = 1 << 30  # bytes of the largest working set: more than almost any last-level cache
+FEWEST = 3  # turns, however short the time
+
+
+class Rate(NamedTuple):
+    """One measured rate, B/s or FLOP/s: the best turn, with the median and the worst. `bytes` is the working set of all threads."""
+
+    kind: str
+    dtype: str
+    threads: int
+    bytes: float
+    value: float
+    median: float
+    low: float
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A computer as it was measured. Units: bytes, B/s (what a program asks for, in both directions together), FLOP/s.
+
+    Attributes
+    ----------
+    name : str
+        The processor's.
+    cores : int
+        Threads of the measures on all cores.
+    memory_bytes : float
+        nan where the system does not say.
+    rates : tuple of Rate
+        Kinds "copy", "read", "write" by working set; "fma" (compiled loop) and "gemm" (BLAS) by dtype.
+    """
+
+    name: str
+    cores: int
+    memory_bytes: float
+    rates: tuple[Rate, ...]
+
+    def bandwidth(self, kind: str = "read", bytes: float | None = None, threads: int | None = None) -> float:
+        """B/s of one stream at the working set nearest to `bytes`; by default the largest set (main memory), all cores."""
+        rows = [r for r in self.rates if r.kind == choice("kind", kind, STREAMS) and r.threads == (threads or self.cores)]
+        if not rows:
+            raise BadValue(f"threads={threads}: one of {sorted({r.threads for r in self.rates if r.kind == kind})} was measured")
+        size = max(r.bytes for r in rows) if bytes is None else scalar("bytes", bytes)
+        return min(rows, key=lambda r: abs(math.log(r.bytes / size))).value
+
+    def peaks(self, method: str | None = None, threads: int | None = None) -> dict[str, float]:
+        """dtype -> FLOP/s of one method ("fma" or "gemm") and count of threads, or the best of all."""
+        rows = [r for r in self.rates if r.kind in METHODS and r.kind in (method or r.kind,) and r.threads in (threads or r.threads,)]
+        if not rows:
+            raise BadValue(f"method={method!r}, threads={threads}: 'fma' with 1 or {self.cores} threads or 'gemm' was measured")
+        return {d: max(r.value for r in rows if r.dtype == d) for d in dict.fromkeys(r.dtype for r in rows)}
+
+    def ridge(self, dtype: str = "fp64", kind: str = "read") -> float:
+        """FLOP/byte at which the measured peak meets the bandwidth of main memory."""
+        return self.chip(kind).ridge(dtype)
+
+    def chip(self, kind: str = "read", bytes: float | None = None, threads: int | None = None) -> Chip:
+        """This machine as a chip, so that every formula works on it; arguments as for `bandwidth`."""
+        memory = 1e9 if math.isnan(self.memory_bytes) else self.memory_bytes
+        return Chip(self.name, self.peaks(threads=threads), memory, self.bandwidth(kind, bytes, threads), kind="cpu")
+
+    def to_frame(self):
+        """All rates as a pandas.DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rates)
+
+    def __str__(self) -> str:
+        peaks = ", ".join(f"{fmt(rate, 'FLOP/s')} {dtype}" for dtype, rate in self.peaks().items())
+        return f"{self.name}, {self.cores} threads: {peaks}, {fmt(self.bandwidth(), 'B/s')} read, ridge {self.ridge():.3g} FLOP/B in fp64"
+
+
+def cpu_name() -> str:
+    """The processor's name as the system tells it."""
+    info, found = Path("/proc/cpuinfo"), None
+    if info.is_file():
+        found = re.search(r"^(?:model name|Model|cpu model)\s*: (.+)$", info.read_text(encoding="utf8", errors="replace"), re.M)
+    elif sys.platform == "darwin":
+        asked = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True)
+        found = re.search("(.+)", asked.stdout)
+    return found[1].strip() if found else platform.processor() or platform.machine() or "unknown processor"
+
+
+def _memory() -> tuple[float, float]:
+    """(all, free) bytes of main memory; (nan, 2 GB) where the system does not say."""
+    try:
+        if sys.platform == "win32":
+            from ctypes import byref, c_uint64, windll
+
+            status = (c_uint64 * 8)(64)  # MEMORYSTATUSEX: its length, then all and free bytes
+            return (float(status[1]), float(status[2])) if windll.kernel32.GlobalMemoryStatusEx(byref(status)) else (math.nan, 2e9)
+        page, pages = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
+        return float(page * pages), float(page * (os.sysconf("SC_AVPHYS_PAGES") if "SC_AVPHYS_PAGES" in os.sysconf_names else pages // 4))
+    except (AttributeError, ImportError, OSError, ValueError):
+        return math.nan, 2e9
+
+
+def measure_machine(seconds: float = 8.0, largest: int | None = None, threads: int | None = None) -> Machine:
+    """Measure bandwidths over working sets from the first cache to main memory, and peaks, on this machine.
+
+    All measures take turns, so that a slow spell of a shared machine meets all of them. Of each the best turn counts, because
+    a roof is what the machine can do and others that use it only take away; the median and the worst turn stand beside it.
+    The first call takes a second or two longer, to compile.
+
+    Parameters
+    ----------
+    seconds : float
+        About how long to measure; three turns are taken however short it is.
+    largest : int, optional
+        Bytes of the largest working set; by default 1 GiB, or an eighth of the free memory if that is less.
+    threads : int, optional
+        Threads of the measures on all cores; by default one for each core that this process may use.
+
+    Returns
+    -------
+    Machine
+        ``machine.chip()`` goes wherever a chip does: ``si.attainable(10, machine.chip(), "fp64")``.
+
+    Raises
+    ------
+    BadValue
+        If an argument is not positive, or `largest` is less than 16 KiB for each thread.
+
+    References
+    ----------
+    McCalpin (1995) for streams; Williams, Waterman, Patterson (2009) for the roofline made of them.
+    """
+    seconds, start, (memory, free) = scalar("seconds", seconds), time.perf_counter(), _memory()
+    cores = len(loops.allowed_cores()) if threads is None else whole("threads", threads, least=1)
+    size = max(min(LARGEST, int(free) // 8), loops.SMALLEST * cores) if largest is None else whole("largest", largest, least=loops.SMALLEST * cores)
+    counts = sorted({1, cores})
+    with loops.Threads(cores) as pool:
+        measures = [*loops.streams(pool, counts, size), *loops.chains(pool, counts), *loops.products(size, seconds / 200)]
+        repeats = [loops.repeats_for(run, seconds / 12 / len(measures)) for *_, run in measures]
+        turns, turn = [], 0.0
+        while len(turns) < FEWEST or time.perf_counter() - start + turn < seconds:
+            begun = time.perf_counter()
+            turns.append([n * work / run(n) for n, (*_, work, run) in zip(repeats, measures)])
+            turn = time.perf_counter() - begun
+    found = (Rate(*what[:4], max(rates), median(rates), min(rates)) for what, rates in zip(measures, zip(*turns)))
+    return Machine(cpu_name(), cores, memory, tuple(found))
+
+
+# --- the book's own sweep on that machine -----------------------------------------------------------------------------------
+
+def fill(block, tasks: list[tuple], arrays: list) -> None:
+    """Run `block(arguments, *slices)` for all tasks of a sweep, on its threads."""
+    def one(task):
+        index, start, args = task
+        block(*args, *(a[index][start:start + args[1].size] for a in arrays))
+
+    for _ in _on_threads(one, tasks, None):
+        pass
+
+
+def measure_sweep(batches: int = 400, contexts: int = 2500, seconds: float = 0.5) -> dict[str, float]:
+    """Seconds a configuration that the compiled loop of `sweep` takes, the bare stores of its outputs, and NumPy.
+
+    Parameters
+    ----------
+    batches, contexts : int
+        Lengths of these axes; there are four systems.
+    seconds : float
+        How long to measure each of the four.
+
+    Returns
+    -------
+    dict of str to float
+        "kernel"; "stores" (the same threads write the same arrays and compute nothing); "numpy" (the kernel's own source, run
+        on the arrays of a whole system at a time) and "numpy in blocks" (on those that the kernel gets): each the best of
+        several turns. Then the "bytes" that a configuration stores and the "flops" of the kernel's source.
+    """
+    axes = (np.arange(1.0, 1 + whole("batches", batches, least=1)), np.linspace(128.0, 32_768.0, whole("contexts", contexts, least=1)))
+    grid = Grid.of(["Llama 2 70B", "Mixtral 8x7B"], ["H100 SXM", "MI300X"], 8, *axes, "bf16", "bf16", "roofline", 2.0, None)
+    arrays, blocks, whole_systems = _arrays(grid.shape), grid.tasks(BLOCK), grid.tasks(grid.batch.size * grid.context.size)
+    jobs = {"kernel": (kernels.sweep_block, blocks), "stores": (loops.store_block, blocks), "numpy": (loops.with_numpy, whole_systems),
+            "numpy in blocks": (loops.with_numpy, blocks)}
+    spent = {name: loops.seconds_of(partial(fill, *job, arrays), scalar("seconds", seconds)) for name, job in jobs.items()}
+    stored = sum(a.dtype.itemsize for a in arrays)
+    return {name: value / arrays[0].size for name, value in spent.items()} | {"bytes": float(stored), "flops": float(loops.sweep_flops())}
