@@ -1,4 +1,4 @@
-"""The loops that `measure` times, compiled with fast-math, and the instruments that run, time and count them.
+"""The loops that `measure` times, compiled with fast-math, and the instruments that run, time and count them on any system.
 
 They share no compiled function with `kernels`: those are exact, these may be reordered. All of them stand in this one
 file, because numba's disk cache does not see edits in another. What is counted are the bytes that the loop asks for: a
@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import math
 import os
+import platform
+import re
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import product
+from pathlib import Path
 from types import FunctionType
 
 import numpy as np
@@ -141,6 +146,38 @@ def lanes(bits: int, dtype) -> int:
     return CHAINS * bits // 8 // np.dtype(dtype).itemsize
 
 
+# --- the system --------------------------------------------------------------------------------------------------------
+
+def cpu_name() -> str:
+    """The processor's name as the system tells it."""
+    info, found = Path("/proc/cpuinfo"), None
+    if info.is_file():
+        found = re.search(r"^(?:model name|Model|cpu model)\s*: (.+)$", info.read_text(encoding="utf8", errors="replace"), re.M)
+    elif sys.platform == "darwin":
+        asked = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True)
+        found = re.search("(.+)", asked.stdout)
+    return found[1].strip() if found else platform.processor() or platform.machine() or "unknown processor"
+
+
+def memory() -> tuple[float, float]:
+    """(all, free) bytes of main memory; (nan, 2 GB) where the system does not say."""
+    try:
+        if sys.platform == "win32":
+            from ctypes import byref, c_uint64, windll
+
+            status = (c_uint64 * 8)(64)  # MEMORYSTATUSEX: its length, then all and free bytes
+            return (float(status[1]), float(status[2])) if windll.kernel32.GlobalMemoryStatusEx(byref(status)) else (math.nan, 2e9)
+        page, pages = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
+        return float(page * pages), float(page * (os.sysconf("SC_AVPHYS_PAGES") if "SC_AVPHYS_PAGES" in os.sysconf_names else pages // 4))
+    except (AttributeError, ImportError, OSError, ValueError):
+        return math.nan, 2e9
+
+
+def allowed_cores() -> list[int]:
+    """The cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
 # --- clocks -----------------------------------------------------------------------------------------------------------
 
 class Threads:
@@ -168,11 +205,6 @@ class Threads:
         start = time.perf_counter()
         function(*arguments)
         return start, time.perf_counter()
-
-
-def allowed_cores() -> list[int]:
-    """The cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def _take_core(cores) -> None:

@@ -2,17 +2,11 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
-import re
-import subprocess
-import sys
 import time
+from collections import namedtuple
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,18 +20,7 @@ from .units import fmt
 STREAMS, METHODS = ("copy", "read", "write"), ("fma", "gemm")
 LARGEST = 1 << 30  # bytes of the largest working set: more than almost any last-level cache
 FEWEST = 3  # turns, however short the time
-
-
-class Rate(NamedTuple):
-    """One measured rate, B/s or FLOP/s: the best turn, with the median and the worst. `bytes` is the working set of all threads."""
-
-    kind: str
-    dtype: str
-    threads: int
-    bytes: float
-    value: float
-    median: float
-    low: float
+Rate = namedtuple("Rate", "kind dtype threads bytes value median low")  # B/s or FLOP/s of the best turn, the median, the worst turn
 
 
 @dataclass(frozen=True)
@@ -53,7 +36,8 @@ class Machine:
     memory_bytes : float
         nan where the system does not say.
     rates : tuple of Rate
-        Kinds "copy", "read", "write" by working set; "fma" (compiled loop) and "gemm" (BLAS) by dtype.
+        Kinds "copy", "read", "write" by working set; "fma" (compiled loop) and "gemm" (BLAS) by dtype. `bytes` is the working
+        set of all threads together, `value` the best turn; `median` and `low` show how quiet the machine was.
     """
 
     name: str
@@ -96,31 +80,6 @@ class Machine:
         return f"{self.name}, {self.cores} threads: {peaks}, {fmt(self.bandwidth(), 'B/s')} read, ridge {self.ridge():.3g} FLOP/B in fp64"
 
 
-def cpu_name() -> str:
-    """The processor's name as the system tells it."""
-    info, found = Path("/proc/cpuinfo"), None
-    if info.is_file():
-        found = re.search(r"^(?:model name|Model|cpu model)\s*: (.+)$", info.read_text(encoding="utf8", errors="replace"), re.M)
-    elif sys.platform == "darwin":
-        asked = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True)
-        found = re.search("(.+)", asked.stdout)
-    return found[1].strip() if found else platform.processor() or platform.machine() or "unknown processor"
-
-
-def _memory() -> tuple[float, float]:
-    """(all, free) bytes of main memory; (nan, 2 GB) where the system does not say."""
-    try:
-        if sys.platform == "win32":
-            from ctypes import byref, c_uint64, windll
-
-            status = (c_uint64 * 8)(64)  # MEMORYSTATUSEX: its length, then all and free bytes
-            return (float(status[1]), float(status[2])) if windll.kernel32.GlobalMemoryStatusEx(byref(status)) else (math.nan, 2e9)
-        page, pages = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
-        return float(page * pages), float(page * (os.sysconf("SC_AVPHYS_PAGES") if "SC_AVPHYS_PAGES" in os.sysconf_names else pages // 4))
-    except (AttributeError, ImportError, OSError, ValueError):
-        return math.nan, 2e9
-
-
 def measure_machine(seconds: float = 8.0, largest: int | None = None, threads: int | None = None) -> Machine:
     """Measure bandwidths over working sets from the first cache to main memory, and peaks, on this machine.
 
@@ -151,7 +110,7 @@ def measure_machine(seconds: float = 8.0, largest: int | None = None, threads: i
     ----------
     McCalpin (1995) for streams; Williams, Waterman, Patterson (2009) for the roofline made of them.
     """
-    seconds, start, (memory, free) = scalar("seconds", seconds), time.perf_counter(), _memory()
+    seconds, start, (memory, free) = scalar("seconds", seconds), time.perf_counter(), loops.memory()
     cores = len(loops.allowed_cores()) if threads is None else whole("threads", threads, least=1)
     size = max(min(LARGEST, int(free) // 8), loops.SMALLEST * cores) if largest is None else whole("largest", largest, least=loops.SMALLEST * cores)
     counts = sorted({1, cores})
@@ -164,7 +123,7 @@ def measure_machine(seconds: float = 8.0, largest: int | None = None, threads: i
             turns.append([n * work / run(n) for n, (*_, work, run) in zip(repeats, measures)])
             turn = time.perf_counter() - begun
     found = (Rate(*what[:4], max(rates), median(rates), min(rates)) for what, rates in zip(measures, zip(*turns)))
-    return Machine(cpu_name(), cores, memory, tuple(found))
+    return Machine(loops.cpu_name(), cores, memory, tuple(found))
 
 
 # --- the book's own sweep on that machine -----------------------------------------------------------------------------------
@@ -201,6 +160,6 @@ def measure_sweep(batches: int = 400, contexts: int = 2500, seconds: float = 0.5
     arrays, blocks, whole_systems = _arrays(grid.shape), grid.tasks(BLOCK), grid.tasks(grid.batch.size * grid.context.size)
     jobs = {"kernel": (kernels.sweep_block, blocks), "stores": (loops.store_block, blocks), "numpy": (loops.with_numpy, whole_systems),
             "numpy in blocks": (loops.with_numpy, blocks)}
-    spent = {name: loops.seconds_of(partial(fill, *job, arrays), scalar("seconds", seconds)) for name, job in jobs.items()}
+    spent = {name: loops.seconds_of(partial(fill, *job, arrays), scalar("seconds", seconds), turns=5) for name, job in jobs.items()}
     stored = sum(a.dtype.itemsize for a in arrays)
     return {name: value / arrays[0].size for name, value in spent.items()} | {"bytes": float(stored), "flops": float(loops.sweep_flops())}
