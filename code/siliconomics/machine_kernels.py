@@ -28,6 +28,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from . import kernels
+from .checks import scalar, whole
+from .sweep import BLOCK, Grid, _arrays, _on_threads
 
 fast = partial(kernels.kernel, fastmath=True)
 DTYPES = {"fp32": np.float32, "fp64": np.float64}
@@ -355,3 +357,42 @@ def sweep_flops() -> int:
         return count_flops(kernels.sweep_block, False, row, row, row, column, column, 1.0, 1.0, 1.0, *[out] * len(kernels.OUTPUTS))
 
     return block(2) - block(1)
+
+
+# --- the book's own sweep on that machine -----------------------------------------------------------------------------------
+
+def fill(block, tasks: list[tuple], arrays: list) -> None:
+    """Run `block(arguments, *slices)` for all tasks of a sweep, on its threads."""
+    def one(task):
+        index, start, args = task
+        block(*args, *(a[index][start:start + args[1].size] for a in arrays))
+
+    for _ in _on_threads(one, tasks, None):
+        pass
+
+
+def measure_sweep(batches: int = 400, contexts: int = 2500, seconds: float = 0.5) -> dict[str, float]:
+    """Seconds a configuration that the compiled loop of `sweep` takes, the bare stores of its outputs, and NumPy.
+
+    Parameters
+    ----------
+    batches, contexts : int
+        Lengths of these axes; there are four systems.
+    seconds : float
+        How long to measure each of the four.
+
+    Returns
+    -------
+    dict of str to float
+        "kernel"; "stores" (the same threads write the same arrays and compute nothing); "numpy" (the kernel's own source, run
+        on the arrays of a whole system at a time) and "numpy in blocks" (on those that the kernel gets): each the best of
+        several turns. Then the "bytes" that a configuration stores and the "flops" of the kernel's source.
+    """
+    axes = (np.arange(1.0, 1 + whole("batches", batches, least=1)), np.linspace(128.0, 32_768.0, whole("contexts", contexts, least=1)))
+    grid = Grid.of(["Llama 2 70B", "Mixtral 8x7B"], ["H100 SXM", "MI300X"], 8, *axes, "bf16", "bf16", "roofline", 2.0, None)
+    arrays, blocks, whole_systems = _arrays(grid.shape), grid.tasks(BLOCK), grid.tasks(grid.batch.size * grid.context.size)
+    jobs = {"kernel": (kernels.sweep_block, blocks), "stores": (store_block, blocks), "numpy": (with_numpy, whole_systems),
+            "numpy in blocks": (with_numpy, blocks)}
+    spent = {name: seconds_of(partial(fill, *job, arrays), scalar("seconds", seconds), turns=5) for name, job in jobs.items()}
+    stored = sum(a.dtype.itemsize for a in arrays)
+    return {name: value / arrays[0].size for name, value in spent.items()} | {"bytes": float(stored), "flops": float(sweep_flops())}

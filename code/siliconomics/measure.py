@@ -5,16 +5,13 @@ import math
 import time
 from collections import namedtuple
 from dataclasses import dataclass
-from functools import partial
 from statistics import median
 
 import numpy as np
 
-from . import kernels
 from . import machine_kernels as loops
 from .catalog import Chip
 from .checks import BadValue, choice, scalar, whole
-from .sweep import BLOCK, Grid, _arrays, _on_threads
 from .units import fmt
 
 STREAMS, METHODS = ("copy", "read", "write"), ("fma", "gemm")
@@ -49,7 +46,7 @@ class Machine:
         """B/s of one stream at the working set nearest to `bytes`; by default the largest set (main memory), all cores."""
         rows = [r for r in self.rates if r.kind == choice("kind", kind, STREAMS) and r.threads == (threads or self.cores)]
         if not rows:
-            raise BadValue(f"threads={threads}: one of {sorted({r.threads for r in self.rates if r.kind == kind})} was measured")
+            raise BadValue(f"kind={kind!r}, threads={threads}: it was measured on {sorted({r.threads for r in self.rates if r.kind == kind})} threads")
         size = max(r.bytes for r in rows) if bytes is None else scalar("bytes", bytes)
         return min(rows, key=lambda r: abs(math.log(r.bytes / size))).value
 
@@ -124,42 +121,3 @@ def measure_machine(seconds: float = 8.0, largest: int | None = None, threads: i
             turn = time.perf_counter() - begun
     found = (Rate(*what[:4], max(rates), median(rates), min(rates)) for what, rates in zip(measures, zip(*turns)))
     return Machine(loops.cpu_name(), cores, memory, tuple(found))
-
-
-# --- the book's own sweep on that machine -----------------------------------------------------------------------------------
-
-def fill(block, tasks: list[tuple], arrays: list) -> None:
-    """Run `block(arguments, *slices)` for all tasks of a sweep, on its threads."""
-    def one(task):
-        index, start, args = task
-        block(*args, *(a[index][start:start + args[1].size] for a in arrays))
-
-    for _ in _on_threads(one, tasks, None):
-        pass
-
-
-def measure_sweep(batches: int = 400, contexts: int = 2500, seconds: float = 0.5) -> dict[str, float]:
-    """Seconds a configuration that the compiled loop of `sweep` takes, the bare stores of its outputs, and NumPy.
-
-    Parameters
-    ----------
-    batches, contexts : int
-        Lengths of these axes; there are four systems.
-    seconds : float
-        How long to measure each of the four.
-
-    Returns
-    -------
-    dict of str to float
-        "kernel"; "stores" (the same threads write the same arrays and compute nothing); "numpy" (the kernel's own source, run
-        on the arrays of a whole system at a time) and "numpy in blocks" (on those that the kernel gets): each the best of
-        several turns. Then the "bytes" that a configuration stores and the "flops" of the kernel's source.
-    """
-    axes = (np.arange(1.0, 1 + whole("batches", batches, least=1)), np.linspace(128.0, 32_768.0, whole("contexts", contexts, least=1)))
-    grid = Grid.of(["Llama 2 70B", "Mixtral 8x7B"], ["H100 SXM", "MI300X"], 8, *axes, "bf16", "bf16", "roofline", 2.0, None)
-    arrays, blocks, whole_systems = _arrays(grid.shape), grid.tasks(BLOCK), grid.tasks(grid.batch.size * grid.context.size)
-    jobs = {"kernel": (kernels.sweep_block, blocks), "stores": (loops.store_block, blocks), "numpy": (loops.with_numpy, whole_systems),
-            "numpy in blocks": (loops.with_numpy, blocks)}
-    spent = {name: loops.seconds_of(partial(fill, *job, arrays), scalar("seconds", seconds), turns=5) for name, job in jobs.items()}
-    stored = sum(a.dtype.itemsize for a in arrays)
-    return {name: value / arrays[0].size for name, value in spent.items()} | {"bytes": float(stored), "flops": float(loops.sweep_flops())}

@@ -11,6 +11,7 @@ SETTLED = claims.settled()
 BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "S15": 100e9 / (8 * 2.039e12) / 0.9, "B02": 989.4e12 / 3.35e12, "B04": 2 * 70e9 / 0.030 / (2 * 989.4e12),
     "B05": 0.15 * 8 * 2.039e12 / 140e9, "B06": 70e9 / 0.030, "B07": 2.039e12 / 70e9, "B08": 3.35e12 / 70e9, "B09": 30 * 70e9 / (2 * 3.35e12),
+    "M06": (989.4e12 / 3.35e12) / (312e12 / 2.039e12), "M16": 1978.9 / 312, "B01": 989.4e12 / 3.35e12, "B03": (1.75e15 / 8e12) / (989.4e12 / 3.35e12),
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
 
@@ -128,6 +129,16 @@ def test_table_of_one_chapter_and_of_all():
 
 def test_chapter_07_has_its_claims_settled():
     assert {id for id, row in LEDGER.items() if row["chapter"] == "07"} - {"B21"} <= set(SETTLED)
+
+
+def test_chapter_02_has_its_claims_settled():
+    """The four verdicts, and what the readings say beside them: growth like for like, P100 to H100, H200 and A100 80GB."""
+    assert {id: si.verdict(id).verdict for id, row in LEDGER.items() if row["chapter"] == "02"} == {
+        "M06": "reproduced", "M16": "partly", "B01": "partly", "B03": "partly"}
+    assert si.verdict("M16", dtype="bf16").computed == pytest.approx(3.171, rel=1e-3)
+    assert si.verdict("M16", than="P100 SXM2", than_dtype="fp16", dtype="bf16").computed == pytest.approx(46.7, rel=1e-3)
+    assert [si.verdict("B03", chip=new, than=old).computed < 1 for new, old in (("H200 SXM", "H100 SXM"), ("A100 SXM 80GB", "A100 SXM 40GB"))] == [True, True]
+    assert si.verdict("B01", dtype="fp8").computed == pytest.approx(590.7, abs=0.05)
 
 
 def test_claim_functions_are_short():
