@@ -41,9 +41,8 @@ LAZY = {  # imported on first use: they need pandas, altair or the measured cons
 def __getattr__(name: str):
     if name not in LAZY:
         raise AttributeError(f"module 'siliconomics' has no attribute {name!r}")
-    if LAZY[name] is None:
-        return import_module(f".{name}", __name__)
-    return getattr(import_module(f".{LAZY[name]}", __name__), name)
+    module = import_module(f".{LAZY[name] or name}", __name__)
+    return getattr(module, name) if LAZY[name] else module
 
 
 __all__ = sorted({"DTYPE_BYTES", *LAZY} | {

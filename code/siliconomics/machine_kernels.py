@@ -309,7 +309,8 @@ _point = interpreted(kernels.decode_point)
 def with_numpy(overlap, batch, weight_seconds, compute_seconds, kv_seconds, kv_bytes, weights_held, capacity, usd_per_second, *_):
     """The nine outputs of `kernels.sweep_block` from the same source, each operation on whole arrays, as one writes it in NumPy."""
     b, w, c = batch[:, None], weight_seconds[:, None], compute_seconds[:, None]
-    return _point(overlap, b, w, b * kv_seconds, c, weights_held + b * kv_bytes, capacity, usd_per_second)
+    numbers, *flags = _point(overlap, b, w, b * kv_seconds, c, weights_held + b * kv_bytes, capacity, usd_per_second)
+    return *numbers, *flags
 
 
 class Counted:

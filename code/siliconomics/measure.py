@@ -7,8 +7,6 @@ from collections import namedtuple
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
-
 from . import machine_kernels as loops
 from .catalog import Chip
 from .checks import BadValue, choice, scalar, whole
@@ -116,8 +114,5 @@ def measure_machine(seconds: float = 8.0, largest: int | None = None, threads: i
         repeats = [loops.repeats_for(run, seconds / 12 / len(measures)) for *_, run in measures]
         turns, turn = [], 0.0
         while len(turns) < FEWEST or time.perf_counter() - start + turn < seconds:
-            begun = time.perf_counter()
-            turns.append([n * work / run(n) for n, (*_, work, run) in zip(repeats, measures)])
-            turn = time.perf_counter() - begun
-    found = (Rate(*what[:4], max(rates), median(rates), min(rates)) for what, rates in zip(measures, zip(*turns)))
-    return Machine(loops.cpu_name(), cores, memory, tuple(found))
+            turn = loops.lot_seconds(lambda: turns.append([n * work / run(n) for n, (*_, work, run) in zip(repeats, measures)]), 1)
+    return Machine(loops.cpu_name(), cores, memory, tuple(Rate(*w[:4], max(r), median(r), min(r)) for w, r in zip(measures, zip(*turns))))

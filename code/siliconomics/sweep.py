@@ -60,10 +60,8 @@ class Grid:
         weights, kv = _listed("weights", weights), _listed("kv", kv)
         for dtype in weights + kv:
             dtype_bytes(dtype, "weights or kv")
-        if isinstance(usd_per_chip_hour, dict):
-            asked = {find_chip(name).name: price for name, price in usd_per_chip_hour.items()}
-        else:
-            asked = dict.fromkeys((c.name for c in chips), usd_per_chip_hour)
+        by_chip = usd_per_chip_hour if isinstance(usd_per_chip_hour, dict) else dict.fromkeys(chips, usd_per_chip_hour)
+        asked = {find_chip(name).name: price for name, price in by_chip.items()}
         prices = tuple(np.nan if asked.get(c.name) is None else scalar("usd_per_chip_hour", asked[c.name], zero=True) for c in chips)
         return cls(models, chips, *vectors.values(), weights, kv, choice("stack", stack, STACKS) == "overlap", prices, compute)
 
@@ -194,9 +192,8 @@ def _arrays_of(dataset, shape: tuple[int, ...]) -> list[np.ndarray]:
 
 def _block(task) -> tuple[np.ndarray, ...]:
     """The nine outputs of one task, in fresh arrays."""
-    _, _, args = task
-    shape = args[1].size, args[4].size
-    out = _arrays(shape)
+    args = task[2]
+    out = _arrays((args[1].size, args[4].size))
     kernels.sweep_block(*args, *out)
     return tuple(out)
 
@@ -247,10 +244,9 @@ def sweep(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="b
         for array, block in zip(arrays, result or ()):
             array[index][start:start + args[1].size] = block
         done.add((index, start))
-    for index, start, args in tasks:
-        if (index, start) not in done:
-            for array in arrays:
-                array[index][start:start + args[1].size] = np.nan if array.dtype == float else 0
+    for index, start, args in (task for task in tasks if task[:2] not in done):
+        for array in arrays:
+            array[index][start:start + args[1].size] = np.nan if array.dtype == float else 0
     coords = {"model": [m.name for m in grid.models], "chip": [c.name for c in grid.chips], "n_chips": grid.n_chips, "batch": grid.batch,
               "context": grid.context, "weights": list(grid.weights), "kv": list(grid.kv)}
     data = {name: xr.Variable(STORED, array, {"units": UNITS[name]}).transpose(*DIMS) for name, array in zip(kernels.OUTPUTS, arrays)}
