@@ -34,15 +34,15 @@ LAZY = {  # imported on first use: they need pandas, altair or the measured cons
     "verdict": "claims", "Verdict": "claims", "claim_table": "claims", "settled": "claims", "check": "exercises", "tornado": "charts", "Table": "charts", "charts": None,
     "serve": "serving", "Serving": "serving", "predict": "predictions", "validated": "predictions", "efficiency": "calibrate",
     "forward_parts": "forward", "Shard": "forward", "served": "fit_serving", "built_up": "fit_serving", "calibrate": None,
+    "measure_machine": "measure", "measure_sweep": "machine_kernels", "Machine": "measure", "seconds_of": "machine_kernels", "count_flops": "machine_kernels",
 }
 
 
 def __getattr__(name: str):
     if name not in LAZY:
         raise AttributeError(f"module 'siliconomics' has no attribute {name!r}")
-    if LAZY[name] is None:
-        return import_module(f".{name}", __name__)
-    return getattr(import_module(f".{LAZY[name]}", __name__), name)
+    module = import_module(f".{LAZY[name] or name}", __name__)
+    return getattr(module, name) if LAZY[name] else module
 
 
 __all__ = sorted({"DTYPE_BYTES", *LAZY} | {

@@ -25,7 +25,7 @@ from .tables import table
 from .units import dtype_bytes, fmt
 
 SAME_UNIT = {"%": "1"}  # shown as a percentage, compared as a fraction
-SHOWN_UNIT = {"1": "", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "USD": "$", "chip": "chips", "year": "years"}
+SHOWN_UNIT = {"1": "", "FLOP/byte": "FLOP/B", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "USD": "$", "chip": "chips", "year": "years"}
 TOLERANCE = {"equal": 0.05, "about": 0.10}  # a figure said roughly may miss by more
 PARTLY = 1.5
 _registry = {}
@@ -200,6 +200,28 @@ def years_until_new_terms(said="2023-11-17", changed="2025-10-28"):
 @claim("F18", "USD")
 def rent_that_the_summary_calls_hundreds_of_millions(chips=20_000, days=91.25, usd_per_chip_hour=1.0):
     return rent(chips, days * 86400, usd_per_chip_hour)
+
+
+# --- chapter 02: roofline --------------------------------------------------------------------------------------------
+
+@claim("M06", "1")
+def ridge_of_h100_over_a100(chip="H100 SXM", than="A100 SXM 80GB", dtype="bf16"):
+    return find_chip(chip).ridge(dtype) / find_chip(than).ridge(dtype)
+
+
+@claim("M16", "1")
+def flops_growth_across_dtypes(chip="H100 SXM", than="A100 SXM 80GB", dtype="fp8", than_dtype="bf16"):
+    return find_chip(chip).peak[dtype] / find_chip(than).peak[than_dtype]
+
+
+@claim("B01", "FLOP/byte")
+def ridge_of_h100(chip="H100 SXM", dtype="bf16"):
+    return find_chip(chip).ridge(dtype)
+
+
+@claim("B03", "1")
+def ridge_of_b100_over_h100(chip="B100", than="H100 SXM", dtype="bf16"):
+    return find_chip(chip).ridge(dtype) / find_chip(than).ridge(dtype)
 
 
 # --- chapter 03: FLOPs and bytes of a token ---------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from .checks import known, scalar
 from .decode import decode, max_batch, mbu
 from .fleet import depreciation, rent
 from .measurements import measured
-from .roofline import memory_floor
-from .scaling import growth_per_year
+from .roofline import attainable, memory_floor
+from .scaling import doubling_time, growth_per_year
 from .tables import table
 from .training import train_step
 from .units import dtype_bytes
@@ -139,6 +139,50 @@ def growth_of_a_valuation_per_year():
     (start, before), (end, after) = ((date.fromisoformat(row["date"]), row["value"]) for row in table("company_events")
                                      if row["quantity"] in ("valuation", "valuation before the money"))
     return growth_per_year(before, after, (end - start).days / 365.25)
+
+
+# --- chapter 02 -----------------------------------------------------------------------------------------------------
+
+@key("02.1")
+def intensity_of_axpy():
+    return 2 / (3 * dtype_bytes("fp32"))
+
+
+@key("02.2")
+def teraflops_of_an_a100_at_64():
+    return attainable(64, "A100 SXM 80GB") / 1e12
+
+
+@key("02.3")
+def square_product_at_the_ridge_of_a_v5e():
+    return 3 / 2 * dtype_bytes("bf16") * chip("TPU v5e").ridge("bf16")
+
+
+@key("02.4")
+def mfu_against_the_dense_peak_in_percent():
+    return 20.6 * chip("H100 SXM").peak["fp8"] / chip("H100 SXM").peak["bf16"]
+
+
+@key("02.5")
+def gigabytes_a_second_in_a_gibibyte_display():
+    return 3120 * 2**30 / 1e9
+
+
+@key("02.6")
+def years_until_the_ridge_doubles():
+    return 2 * doubling_time(3.0 / 1.6)
+
+
+@key("02.7")
+def share_of_peak_in_grouped_attention_in_percent():
+    shape, card = model("Llama 3.1 70B"), chip("H100 SXM")
+    flops = shape.attention_flops(1) / shape.layers
+    return 100 * attainable(flops / (shape.kv_bytes_per_token("bf16") / shape.layers), card) / card.peak["bf16"]
+
+
+@key("02.8")
+def speed_up_of_a_sweep_in_float32():
+    return (7 * dtype_bytes("fp64") + 2) / (7 * dtype_bytes("fp32") + 2)
 
 
 # --- chapter 03 -----------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "B05": 0.15 * 8 * 2.039e12 / 140e9, "B06": 70e9 / 0.030, "B07": 2.039e12 / 70e9, "B08": 3.35e12 / 70e9, "B09": 30 * 70e9 / (2 * 3.35e12),
     "S01": 20_000 * 2190.0, "F18": 20_000 * 2190.0, "S02": 2500 * 250_000.0, "S04": 2.15e25 / (989.4e12 * 0.40 * 90 * 86_400),
     "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
+    "M06": (989.4e12 / 3.35e12) / (312e12 / 2.039e12), "M16": 1978.9 / 312, "B01": 989.4e12 / 3.35e12, "B03": (1.75e15 / 8e12) / (989.4e12 / 3.35e12),
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
 
@@ -170,7 +171,7 @@ def test_table_of_one_chapter_and_of_all():
 
 def test_a_written_chapter_leaves_none_of_its_claims_without_a_verdict():
     written = {path.name[:2] for path in notebooks.chapters(ROOT)}
-    assert {"01", "03", "07"} <= written
+    assert {"01", "02", "03", "07"} <= written
     assert [id for id, row in LEDGER.items() if row["chapter"] in written and si.verdict(id).verdict == "not yet computed"] == []
     assert {id for id, row in LEDGER.items() if row["chapter"] in written} - {"B21"} <= set(SETTLED)
 
@@ -184,6 +185,16 @@ def test_six_flops_depend_on_what_attention_counts(change, flops, word):
 def test_two_flops_hold_for_one_token_of_any_model():
     assert all(si.verdict("M02", model=name).computed == pytest.approx(2, rel=1e-12) for name in ("Llama 2 70B", "Mixtral 8x7B", "DeepSeek-V3"))
     assert si.verdict("M02", batch=64).computed == 128 and si.verdict("M02", batch=64, model="Mixtral 8x7B").computed < 64
+
+
+def test_chapter_02_has_its_claims_settled():
+    """The four verdicts, and what the readings say beside them: growth like for like, P100 to H100, H200 and A100 80GB."""
+    assert {id: si.verdict(id).verdict for id, row in LEDGER.items() if row["chapter"] == "02"} == {
+        "M06": "reproduced", "M16": "partly", "B01": "partly", "B03": "partly"}
+    assert si.verdict("M16", dtype="bf16").computed == pytest.approx(3.171, rel=1e-3)
+    assert si.verdict("M16", than="P100 SXM2", than_dtype="fp16", dtype="bf16").computed == pytest.approx(46.7, rel=1e-3)
+    assert [si.verdict("B03", chip=new, than=old).computed < 1 for new, old in (("H200 SXM", "H100 SXM"), ("A100 SXM 80GB", "A100 SXM 40GB"))] == [True, True]
+    assert si.verdict("B01", dtype="fp8").computed == pytest.approx(590.7, abs=0.05)
 
 
 def test_claim_functions_are_short():

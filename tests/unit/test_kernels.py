@@ -44,7 +44,7 @@ DOMAINS = {  # argument ranges in the order of the formula; ranges of ints are d
     "interleaved": ((1e-3, 1.0), (1.0, 10.0), (1.0, 1e3), (1.0, 4.0), (1.0, 1e4)),
     "quicker_all_reduce": (SMALL, SMALL, (1, 100), SMALL, SMALL, (0.1, 1.0), SMALL, (0.1, 1.0)),
 }
-DRIVERS = {"falls_with_seconds", "quickest_that_fits", "step_seconds", "decode_point", "pick", "decode_grid", "sweep_block", "best_block", "pareto_block"}  # loops over the formulas, tested by decode and sweep
+DRIVERS = {"falls_with_seconds", "quickest_that_fits", "step_seconds", "decode_point", "decode_grid", "sweep_block", "best_block", "pareto_block"}  # loops over the formulas, tested by decode and sweep
 COMPILED = {name for name, f in vars(kernels).items() if hasattr(f, "py_func") and name not in DRIVERS}
 
 
