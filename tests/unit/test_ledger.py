@@ -44,6 +44,12 @@ def test_not_settled_without_a_chapter_or_without_a_computation(book):
     assert place("S11") is None and place("S01") is None
 
 
+def test_a_link_leads_to_the_section_that_computes_the_claim():
+    path, = notebooks.chapters(directives.ROOT, "07")
+    assert directives.section_of("B08", path) == ("section 7.4", "four-claims-about-one-card")
+    assert directives.section_of("B21", path) == ("chapter 7", "verdicts")  # ruled, computed nowhere
+
+
 def test_tallies_of_a_small_book(book):
     book(_01_claims="(#claim-s01)", _07_mbu="")
     of = lambda chapter: sum(row["chapter"] == chapter for row in LEDGER.values())  # noqa: E731

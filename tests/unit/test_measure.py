@@ -269,6 +269,14 @@ def test_the_largest_set_is_a_share_of_the_free_memory(monkeypatch, free, thread
     assert asked == [largest]
 
 
+def test_the_best_turn_counts(monkeypatch):
+    seconds = iter([9.0, 9.0, 4.0, 2.0, 5.0])  # a first run, a trial, three turns
+    monkeypatch.setattr(loops, "streams", lambda *_: [("read", "", 1, 2**14, 100.0, lambda repeats: next(seconds))])
+    monkeypatch.setattr(loops, "chains", lambda *_: ())
+    monkeypatch.setattr(loops, "products", lambda *_: ())
+    assert si.measure_machine(1e-9, threads=1).rates == (("read", "", 1, 2**14, 50.0, 25.0, 20.0),)
+
+
 def test_sweep_on_this_machine():
     found = si.measure_sweep(3, 5, 0.02)
     assert (found.pop("bytes"), found.pop("flops")) == (58.0, 15.0)
