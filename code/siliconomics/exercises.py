@@ -9,12 +9,13 @@ import numpy as np
 from .catalog import chip, model
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
-from .fleet import depreciation, rent
+from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_power, system_mtbf
 from .measurements import measured
+from .network import bus_bandwidth, local_sgd_overhead
 from .roofline import attainable, memory_floor
 from .scaling import doubling_time, growth_per_year
 from .tables import table
-from .training import train_step
+from .training import train_run, train_step
 from .units import dtype_bytes
 
 TOLERANCE = 0.01
@@ -230,6 +231,61 @@ def flops_of_positions_that_multiply_nothing():
 def context_where_causal_attention_adds_a_tenth():
     shape = model("Llama 3.1 405B")
     return 0.1 * 2 * shape.compute_params / (shape.attention_flops(2, causal=True) / 2)
+
+
+# --- chapter 06 -----------------------------------------------------------------------------------------------------
+
+def _llama3_mtbf(chips: float) -> float:
+    """Minutes between interruptions of that many chips, at the rate of Llama 3."""
+    seen = {(row["quantity"], row["cause"]): row for row in table("failures") if row["run"] == "Llama 3 405B"}
+    count, watched = seen["interruptions", "unexpected"], seen["watched", None]["value"]
+    return system_mtbf(mtbf(count["value"], watched / 60, count["chips"]), chips)
+
+
+@key("06.1")
+def megawatts_of_16384_h100():
+    return site_power(16_384, 10_200 / 8, load=0.9, pue=1.12) / 1e6
+
+
+@key("06.2")
+def minutes_between_failures_of_100000():
+    return _llama3_mtbf(100_000)
+
+
+@key("06.3")
+def youngs_interval_of_opt_in_minutes():
+    restarts = sum(row["value"] for row in table("failures") if (row["run"], row["quantity"]) == ("OPT-175B", "restarts"))
+    return checkpoint_interval(mtbf(restarts, 60 * 24 * 60), 2.0)
+
+
+@key("06.4")
+def share_of_faulty_gpus_in_percent():
+    causes = {row["cause"]: row["value"] for row in table("failures") if row["quantity"] == "unexpected interruptions"}
+    return 100 * causes["faulty GPU"] / sum(causes.values())
+
+
+@key("06.5")
+def line_for_405b_in_gigabit():
+    return local_sgd_overhead(405e9 * dtype_bytes("bf16"), 1e9 / 8, 5.0, 100) / 0.05
+
+
+@key("06.6")
+def line_of_intellect_1_in_megabit():
+    run, = (row for row in table("distributed_runs") if (row["run"], row["setting"]) == ("INTELLECT-1", "global"))
+    return 8 * bus_bandwidth(run["params"] * run["bytes_per_param"], run["sync_seconds"], run["sites"]) / 1e6
+
+
+@key("06.7")
+def watts_behind_a_token_in_fp8():
+    return 2.46 / train_run(175e9, "H100 SXM", 1, 1, mfu=0.395, dtype="fp8").seconds
+
+
+@key("06.8")
+def most_chips_at_a_goodput_of_80_percent():
+    chips = np.arange(1_000, 200_000, 10.0)
+    between = _llama3_mtbf(chips)
+    kept = goodput(checkpoint_interval(between, 0.5, "exact"), 0.5, between, 5.0)
+    return chips[kept >= 0.8][-1]
 
 
 # --- chapter 07 -----------------------------------------------------------------------------------------------------

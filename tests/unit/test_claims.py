@@ -18,6 +18,9 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "S01": 20_000 * 2190.0, "F18": 20_000 * 2190.0, "S02": 2500 * 250_000.0, "S04": 2.15e25 / (989.4e12 * 0.40 * 90 * 86_400),
     "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
     "M06": (989.4e12 / 3.35e12) / (312e12 / 2.039e12), "M16": 1978.9 / 312, "B01": 989.4e12 / 3.35e12, "B03": (1.75e15 / 8e12) / (989.4e12 / 3.35e12),
+    "S11": (3.8e26 / 2.1e25) ** (365.25 / 715) / (2.1e25 / 3.14e23) ** (365.25 / 1021), "S21": 2.56, "M09": 2.46 * 3e11 / 3.6e6 / 10_791,
+    "M11": 9.894e19, "M12": 0.25, "D01": 11.2 / 500 / (6 * 70e9 * 2e6 / (7000 * 989.4e12 * 0.4)), "D02": 19, "D03": 9e6 / 2.08188e8,
+    "D04": (8 / 7) ** 10, "D05": 1.59e9 * 0.078, "D06": 20_480 * 1.389 * 0.8 * 1.25 * 8760 * 0.083, "D07": 90e12 / 8760, "D08": 14 * 1.8e12,
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
 
@@ -55,6 +58,22 @@ def test_shares_of_2024_as_published_from_the_same_table(count, want):
 def test_verdicts_of_chapter_1_and_its_examples():
     words = {"reproduced": "S01 S02 S04 S07 C06 O01", "refuted": "S05 S06", "dated": "F11 F12", "summary-error": "F18"}
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+
+
+def test_verdicts_of_chapter_6():
+    words = {"reproduced": "S21 M09 M11 M12 D03 D04 D05 D06 D07", "refuted": "S11", "partly": "D08", "computed": "D01", "dated": "D02"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+
+
+def test_what_else_the_claims_of_chapter_6_say():
+    """Figures beside the one that rules: 28 households in bf16, 36.9 steps of waiting, 10.8 TB at 6 bytes, the range of GPT-4's compute."""
+    assert si.verdict("M09", joules_per_token=3.63).computed == pytest.approx(28, rel=0.005)
+    assert si.verdict("D01", local_steps=1).computed == pytest.approx(11.2 / 0.30321, rel=1e-4)
+    assert si.verdict("D08", bytes_per_param=6).computed == pytest.approx(10.8e12)
+    assert si.verdict("M11", dtype="fp8").computed / (20_000 * 312e12) == pytest.approx(31.7, abs=0.05)
+    assert si.verdict("D07").computed / 1389 == pytest.approx(7.3e6, rel=0.02)
+    low, high = (si.verdict("S11", flop_between=flop) for flop in (4.4e25, 8.2e24))
+    assert (low.verdict, high.verdict) == ("refuted", "reproduced") and (round(low.ratio, 1), round(high.ratio, 1)) == (0.5, 2.2)
 
 
 def test_the_rent_of_the_gpt4_run_a_second_way():

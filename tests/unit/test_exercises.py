@@ -17,6 +17,8 @@ BY_HAND = {
     "03.2": 3e11 * (6 * 174_566_105_088 + 12 * 96 * 12_288 * 2048) / 1e23,  # without the 2,048 learned positions
     "03.4": (10 * 131_072 + 52 * 1024) * 2 * 16 * 128 * 2 / 1e9, "03.5": math.log(0.1) / math.log(124 / 128), "03.6": 1.25,
     "03.7": (879_894_724_608 - 875_062_886_400) / 1e9, "03.8": 0.6 * 405_853_388_800 / (6 * 126 * 128 * 128),
+    "06.1": 16_384 * 1275 * 0.9 * 1.12 / 1e6, "06.2": 54 * 1440 / 419 * 0.16384, "06.3": math.sqrt(4 * 86_400 / 105), "06.4": 14_800 / 419,
+    "06.5": 8 * 810 / 25, "06.6": 8 * 2 * 13 / 14 * 10_000 / 469, "06.7": 2.46 * 0.395 * 1978.9e12 / 1.05e12,
     "07.1": 1e3 * 2 * 8_030_261_248 / 1.008e12, "07.3": (80e9 - 68_976_648_192) // 327_680, "07.5": 70e9 / 0.030 / 1e9,
     "07.2": 100 * 40 * (2 * 7_241_732_096 + 1000 * 131_072) / 1.555e12,
     "07.4": 7,  # 405.85 GB and 30 tokens/s at 60 %: 6.06 chips; six hold the weights
@@ -66,6 +68,18 @@ def test_the_answer_is_never_told(id):
     for factor in (1.02, 2, 7, 1e3, -1, 0):
         message = si.check(id, factor * answer(id)).message.removeprefix(id)
         assert f"{answer(id):.3g}" not in message and f"{answer(id):,.0f}" not in message or answer(id) < 10
+
+
+def test_most_chips_of_exercise_06_8_by_bisection():
+    """The best interval by golden section instead of Lambert's W, the size by halving."""
+    from scipy.optimize import bisect, minimize_scalar
+
+    def kept(chips):
+        m = 54 * 1440 / 419 * 16_384 / chips
+        loss = minimize_scalar(lambda t: -t / (m * math.exp(5 / m) * math.expm1((t + 0.5) / m)), bounds=(0.1, 100), method="bounded")
+        return -loss.fun - 0.8
+
+    assert answer("06.8") == pytest.approx(bisect(kept, 1_000, 200_000), rel=1e-3)
 
 
 def test_any_form_of_one_number():
