@@ -25,10 +25,12 @@ from .roofline import critical_batch, memory_floor
 from .scaling import growth_gap, growth_per_year
 from .tables import table
 from .training import BYTES_A_PARAM, train_run
+from .training import mfu as utilisation
 from .units import dtype_bytes, fmt
 
 SAME_UNIT = {"%": "1"}  # shown as a percentage, compared as a fraction
-SHOWN_UNIT = {"1": "", "FLOP/byte": "FLOP/B", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "USD": "$", "chip": "chips", "year": "years", "day": "days", "byte": "B"}
+SHOWN_UNIT = {"1": "", "FLOP/byte": "FLOP/B", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "byte": "B", "USD": "$", "chip": "chips",
+              "d": "days", "day": "days", "year": "years"}
 TOLERANCE = {"equal": 0.05, "about": 0.10}  # a figure said roughly may miss by more
 PARTLY = 1.5
 _registry = {}
@@ -65,6 +67,8 @@ class Verdict:
             return ""
         if self.unit == "param":
             return f"{fmt(self.computed / 1e9)} B params"
+        if self.unit == "FLOP" and self.computed >= 1e15:
+            return f"{self.computed:.2e} FLOP".replace("e+", "e")
         if self.unit == "USD" and self.computed >= 1e6:
             return fmt(self.computed / 1e9, "$B") if self.computed >= 1e9 else fmt(self.computed / 1e6, "$M")
         return fmt(self.computed, SHOWN_UNIT.get(self.unit, self.unit))
@@ -279,6 +283,11 @@ def price_of_the_gpt4_servers(chips=20_000, chips_per_server=8, usd_per_server=2
     return chips / chips_per_server * usd_per_server
 
 
+@claim("S03", "FLOP")
+def work_of_20000_a100s(chips=20_000, days=95, mfu=0.34, chip="A100 SXM 40GB", dtype="bf16"):
+    return chips * days * 86400 * find_chip(chip).peak[dtype] * mfu
+
+
 @claim("S04", "chip")
 def h100s_for_gpt4(flop=2.15e25, chip="H100 SXM", days=90, mfu=0.40, dtype="bf16"):
     return formula(kernels.mfu)(1 / (days * 86400), flop, 1, find_chip(chip).peak[dtype]) / mfu
@@ -360,6 +369,79 @@ def mean_draw_of_90_twh(terawatt_hours=90):
 @claim("D08", "byte")
 def weights_and_optimizer_of_gpt4(params=1.8e12, bytes_per_param=BYTES_A_PARAM["weights"] + BYTES_A_PARAM["optimizer"]):
     return params * bytes_per_param
+
+
+@claim("S12", "d")
+def days_of_the_llama_2_run(params=70e9, tokens=2e12, chips=1000, chip="A100 SXM 80GB", mfu=0.4347):
+    return train_run(params, chip, chips, tokens, mfu).seconds / 86400
+
+
+@claim("S13", "token")
+def batch_of_the_llama_2_run(run="Llama 2 70B"):
+    return next(row["batch_tokens"] for row in table("reported_runs") if row["run"] == run)
+
+
+def _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour):
+    return train_run(params, chip, 1, params * tokens_per_param, mfu, usd_per_chip_hour).usd
+
+
+@claim("S17", "USD")
+def rent_of_a_dense_trillion(params=1e12, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.533, usd_per_chip_hour=1.5):
+    return _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour)
+
+
+@claim("S18", "USD")
+def rent_of_ten_dense_trillions(params=1e13, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.533, usd_per_chip_hour=1.5):
+    return _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour)
+
+
+@claim("S19", "USD")
+def rent_of_an_optimal_70b(params=70e9, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.45, usd_per_chip_hour=1.5):
+    return _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour)
+
+
+@claim("M03", "%")
+def share_of_the_a100_peak(flops_per_second=200e12, chip="A100 SXM 80GB", dtype="bf16"):
+    return flops_per_second / find_chip(chip).peak[dtype]
+
+
+@claim("M04", "%")
+def mfu_of_mpt_70b(tokens_per_second_per_chip=1007, model="MPT-70B", chip="H100 SXM", context=2048):
+    return utilisation(tokens_per_second_per_chip, model, chip, 1, context)
+
+
+def _mfu_from_the_price(usd_per_mtok, usd_per_chip_hour, model, chip, context, causal):
+    return utilisation(usd_per_chip_hour / 3600 / usd_per_mtok * 1e6, model, chip, 1, context, causal=causal)
+
+
+@claim("M05", "%")
+def mfu_on_h100_with_half_of_the_scores(usd_per_mtok=1.95, usd_per_chip_hour=1.42, model="Llama 3.1 405B", chip="H100 SXM", context=8192, causal=True):
+    return _mfu_from_the_price(usd_per_mtok, usd_per_chip_hour, model, chip, context, causal)
+
+
+@claim("M07", "%")
+def gain_by_software(before=0.34, after=0.54):
+    return after / before - 1
+
+
+@claim("M08", "USD")
+def rent_of_gpt3_in_fp8(tokens=300e9, model="GPT-3 175B", context=2048, chip="H100 SXM", dtype="fp8", mfu=0.395, usd_per_chip_hour=1.42):
+    return rent(1, tokens / (mfu / utilisation(1, model, chip, 1, context, dtype)), usd_per_chip_hour)
+
+
+@claim("M10", "%")
+def mfu_behind_the_price_of_a_token(usd_per_mtok=1.95, usd_per_chip_hour=1.42, model="Llama 3.1 405B", chip="H100 SXM", context=8192, causal=False):
+    return _mfu_from_the_price(usd_per_mtok, usd_per_chip_hour, model, chip, context, causal)
+
+
+@claim("M15", "%")
+def mfu_of_palm(tokens_per_second=238_300, model="PaLM 540B", chip="TPU v4", chips=6144, context=2048):
+    return utilisation(tokens_per_second, model, chip, chips, context)
+
+
+@claim("B23", "1")
+def how_much_slower_the_rest_runs(flop_share=0.998, time_share=0.61):
+    return flop_share / time_share / ((1 - flop_share) / (1 - time_share))
 
 
 # --- chapter 07: bandwidth ------------------------------------------------------------------------------------------

@@ -9,13 +9,13 @@ import numpy as np
 from .catalog import chip, model
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
-from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_power, system_mtbf
-from .measurements import measured
+from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
+from .measurements import measured, reported
 from .network import bus_bandwidth, local_sgd_overhead
 from .roofline import attainable, memory_floor
 from .scaling import doubling_time, growth_per_year
 from .tables import table
-from .training import train_run, train_step
+from .training import BYTES_A_PARAM, bubble_fraction, hfu, mfu, train_run, train_step
 from .units import dtype_bytes
 
 TOLERANCE = 0.01
@@ -231,6 +231,54 @@ def flops_of_positions_that_multiply_nothing():
 def context_where_causal_attention_adds_a_tenth():
     shape = model("Llama 3.1 405B")
     return 0.1 * 2 * shape.compute_params / (shape.attention_flops(2, causal=True) / 2)
+
+
+# --- chapter 05 -----------------------------------------------------------------------------------------------------
+
+@key("05.1")
+def mfu_of_llama_3_8b_in_percent():
+    return 100 * mfu(6514, "Llama 3.1 8B", "H100 SXM 96GB")
+
+
+@key("05.2")
+def mfu_of_mpt_70b_against_the_dense_peak_in_percent():
+    return 100 * mfu(1007, "MPT-70B", "H100 SXM", context=2048)
+
+
+@key("05.3")
+def share_of_the_forward_pass_that_palm_repeats_in_percent():
+    palm, = reported(run="PaLM 540B")
+    whole = hfu(palm["tokens_per_second_per_chip"], palm["model"], palm["chip"], context=palm["sequence"])
+    return 100 * (palm["hfu"] / palm["full"] - 1) / (whole / palm["full"] - 1)
+
+
+@key("05.4")
+def mfu_of_deepseek_v2_in_percent():
+    row, = reported(run="DeepSeek-V2")
+    return 100 * row["whole"]
+
+
+@key("05.5")
+def h100s_for_the_state_of_a_70b():
+    return np.ceil(model("Llama 3.1 70B").params * sum(BYTES_A_PARAM.values()) / chip("H100 SXM").memory_bytes)
+
+
+@key("05.6")
+def micro_batches_for_a_bubble_of_5_percent():
+    counts = np.arange(1, 1000)
+    return counts[bubble_fraction(16, counts, 4) <= 0.05][0]
+
+
+@key("05.7")
+def days_of_a_trillion_with_recomputation():
+    done_again = 4 / 3
+    return done_again * train_run(1e12, "A100 SXM 80GB", 3072, 450e9, 163e12 / chip("A100 SXM 80GB").peak["fp16"]).seconds / 86400
+
+
+@key("05.8")
+def joules_a_token_of_the_palm_run():
+    palm, = reported(run="PaLM 540B")
+    return site_energy(1, 378.5, palm["chip_hours"] * 3600, pue=1.08) / palm["tokens"]
 
 
 # --- chapter 06 -----------------------------------------------------------------------------------------------------
