@@ -21,6 +21,7 @@ from .kernels import plain as formula
 from .markets import shares
 from .measurements import measured, measured_mbu
 from .roofline import critical_batch, memory_floor
+from .scaling import lifetime_flops, lifetime_optimal
 from .tables import table
 from .units import dtype_bytes, fmt
 
@@ -216,7 +217,7 @@ def inference_flops_per_parameter_read(model="Llama 2 70B", batch=1, context=0):
     return batch * shape.flops_per_token(context) / shape.weight_bytes_read(batch, 1.0)
 
 
-# --- chapter 04: compute of famous runs ------------------------------------------------------------------------------
+# --- chapter 04: compute of famous runs, and a model that will be served ----------------------------------------------
 
 def _training_flop(model: str, passes: float | None = None) -> float:
     """FLOP as published or estimated; with `passes`, 6 N D of so many passes over the data set."""
@@ -237,9 +238,31 @@ def gpt3_over_meena(model="GPT-3 175B", other="Meena", other_passes=None):
     return _training_flop(model) / _training_flop(other, other_passes)
 
 
+@claim("S08", "1")
 @claim("S07", "1")
 def meena_over_gpt2(model="Meena", other="GPT-2 1.5B", other_passes=None):
     return _training_flop(model) / _training_flop(other, other_passes)
+
+
+@claim("S09", "1")
+def gpt4_over_gpt3(model="GPT-4", other="GPT-3 175B"):
+    return _training_flop(model) / _training_flop(other)
+
+
+@claim("S10", "1")
+def gemini_over_gpt4(model="Gemini 1.0 Ultra", other="GPT-4"):
+    return _training_flop(model) / _training_flop(other)
+
+
+@claim("S14", "1")
+def falcon_over_gpt35(model="Falcon 180B", other="GPT-3.5"):
+    return _training_flop(model) / _training_flop(other)
+
+
+@claim("S16", "%")
+def lifetime_cost_of_a_smaller_model(loss=1.947, inference_tokens=2e12, fit="sardana"):
+    best, chinchilla = (lifetime_flops(*lifetime_optimal(loss, planned, fit), inference_tokens) for planned in (inference_tokens, 0))
+    return best / chinchilla
 
 
 # --- chapter 05: time and money of a run -----------------------------------------------------------------------------
@@ -257,6 +280,8 @@ def price_of_the_gpt4_servers(chips=20_000, chips_per_server=8, usd_per_server=2
 @claim("S04", "chip")
 def h100s_for_gpt4(flop=2.15e25, chip="H100 SXM", days=90, mfu=0.40, dtype="bf16"):
     return formula(kernels.mfu)(1 / (days * 86400), flop, 1, find_chip(chip).peak[dtype]) / mfu
+
+
 # --- chapter 07: bandwidth ------------------------------------------------------------------------------------------
 
 @claim("S15", "s")
