@@ -22,7 +22,7 @@ from .markets import shares
 from .measurements import measured, measured_mbu
 from .network import fibre_round_trip, local_sgd_overhead
 from .roofline import critical_batch, memory_floor
-from .scaling import growth_gap, growth_per_year
+from .scaling import growth_gap, growth_per_year, lifetime_flops, lifetime_optimal
 from .tables import table
 from .training import BYTES_A_PARAM, train_run
 from .training import mfu as utilisation
@@ -245,7 +245,7 @@ def inference_flops_per_parameter_read(model="Llama 2 70B", batch=1, context=0):
     return batch * shape.flops_per_token(context) / shape.weight_bytes_read(batch, 1.0)
 
 
-# --- chapter 04: compute of famous runs ------------------------------------------------------------------------------
+# --- chapter 04: compute of famous runs, and a model that will be served ----------------------------------------------
 
 def _training_flop(model: str, passes: float | None = None) -> float:
     """FLOP as published or estimated; with `passes`, 6 N D of so many passes over the data set."""
@@ -266,9 +266,31 @@ def gpt3_over_meena(model="GPT-3 175B", other="Meena", other_passes=None):
     return _training_flop(model) / _training_flop(other, other_passes)
 
 
+@claim("S08", "1")
 @claim("S07", "1")
 def meena_over_gpt2(model="Meena", other="GPT-2 1.5B", other_passes=None):
     return _training_flop(model) / _training_flop(other, other_passes)
+
+
+@claim("S09", "1")
+def gpt4_over_gpt3(model="GPT-4", other="GPT-3 175B"):
+    return _training_flop(model) / _training_flop(other)
+
+
+@claim("S10", "1")
+def gemini_over_gpt4(model="Gemini 1.0 Ultra", other="GPT-4"):
+    return _training_flop(model) / _training_flop(other)
+
+
+@claim("S14", "1")
+def falcon_over_gpt35(model="Falcon 180B", other="GPT-3.5"):
+    return _training_flop(model) / _training_flop(other)
+
+
+@claim("S16", "%")
+def lifetime_cost_of_a_smaller_model(loss=1.947, inference_tokens=2e12, fit="sardana"):
+    best, chinchilla = (lifetime_flops(*lifetime_optimal(loss, planned, fit), inference_tokens) for planned in (inference_tokens, 0))
+    return best / chinchilla
 
 
 # --- chapter 05: time and money of a run -----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_
 from .measurements import measured, reported
 from .network import bus_bandwidth, local_sgd_overhead
 from .roofline import attainable, memory_floor
-from .scaling import doubling_time, growth_per_year
+from .scaling import doubling_time, growth_per_year, kaplan_loss, lifetime_flops, lifetime_optimal, loss, optimal, tokens_for
 from .tables import table
 from .training import BYTES_A_PARAM, bubble_fraction, hfu, mfu, train_run, train_step
 from .units import dtype_bytes
@@ -231,6 +231,56 @@ def flops_of_positions_that_multiply_nothing():
 def context_where_causal_attention_adds_a_tenth():
     shape = model("Llama 3.1 405B")
     return 0.1 * 2 * shape.compute_params / (shape.attention_flops(2, causal=True) / 2)
+
+
+# --- chapter 04 -----------------------------------------------------------------------------------------------------
+
+@key("04.1")
+def fall_of_the_loss_with_ten_times_the_parameters_in_percent():
+    return 100 * (1 - kaplan_loss(params=1e10) / kaplan_loss(params=1e9))
+
+
+@key("04.2")
+def parameters_for_gpt3s_budget_in_billions():
+    return optimal(3.14e23, "besiroglu")[0] / 1e9
+
+
+@key("04.3")
+def tokens_that_bring_13b_to_chinchillas_loss_in_trillions():
+    return tokens_for(13e9, loss(70e9, 1.4e12, "besiroglu"), "besiroglu") / 1e12
+
+
+@key("04.4")
+def flop_of_the_row_at_175_billion():
+    return lifetime_flops(175e9, 12.0e12)
+
+
+@key("04.5")
+def share_of_the_parameters_when_money_counts_in_percent():
+    served = 1e10 * (1000 + 2 * 250)  # at half the utilisation a token of an answer costs as much as two of a prompt
+    cheapest = lifetime_optimal(1.947, served, "sardana", 0.5, 0.4, 1.40 / 312, 0.60 / 624)[0]
+    return 100 * cheapest / lifetime_optimal(1.947, 0, "sardana")[0]
+
+
+@key("04.6")
+def trillions_of_tokens_until_llama_3_8b_has_paid_off():
+    small, large = (8.03e9, 15e12), lifetime_optimal(loss(8.03e9, 15e12, "besiroglu"), 0, "besiroglu")
+    served = np.linspace(0, 100e12, 100_001)
+    return served[lifetime_flops(*small, served) <= lifetime_flops(*large, served)][0] / 1e12
+
+
+@key("04.7")
+def months_in_which_compute_doubled():
+    runs = {row["model"]: row for row in table("training_runs")}
+    first, last = runs["GPT-4"], runs["GPT-4.5"]
+    days = (date.fromisoformat(last["release"]) - date.fromisoformat(first["release"])).days
+    return doubling_time(growth_per_year(first["flop"], last["flop"], days / 365.25)) * 12
+
+
+@key("04.8")
+def budget_that_reads_all_public_text_in_1e28():
+    budgets = np.geomspace(1e26, 1e30, 40_001)
+    return budgets[np.searchsorted(optimal(budgets, "besiroglu")[1], 300e12)] / 1e28
 
 
 # --- chapter 05 -----------------------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "M05": 1.42 / 3600 / 1.95e-6 * (6 * 405_853_388_800 + 6 * 126 * 16_384 * 8192) / 989.4e12,
     "M10": 1.42 / 3600 / 1.95e-6 * (6 * 405_853_388_800 + 12 * 126 * 16_384 * 8192) / 989.4e12,
     "M08": 300e9 * (6 * 174_566_105_088 + 12 * 96 * 12_288 * 2048) / (0.395 * 1978.9e12) / 3600 * 1.42,
+    "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "S08": 1.12e23 / 1.92e21,
+    "S09": 2.1e25 / 3.14e23, "S10": 5e25 / 2.1e25, "S14": 3.76 / 2.578, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
 
@@ -56,6 +58,25 @@ def test_forgotten_passes_over_the_data(id, passes, want):
 def test_verdicts_hang_on_the_passes_that_nobody_published():
     assert [si.verdict("S07", other_passes=n).verdict for n in (12, 20, 100)] == ["reproduced", "reproduced", "refuted"]
     assert si.verdict("S05", other_passes=1).verdict == "partly" and si.verdict("S06", other_passes=1).verdict == "refuted"
+
+
+def test_a_tiny_fraction_of_gpt3_is_a_third():
+    assert si.verdict("S08").verdict == "refuted"
+    assert si.verdict("S08", other="GPT-3 175B").computed == pytest.approx(1.12 / 3.14, rel=1e-12)
+
+
+def test_the_range_of_gpt4_turns_two_verdicts(monkeypatch):
+    """90 % of what Epoch thinks possible: 8.2e24 to 4.4e25."""
+    rows = [row | {"flop": row["low"]} if row["model"] == "GPT-4" else row for row in table("training_runs")]
+    assert [si.verdict(id).verdict for id in ("S09", "S10")] == ["partly", "refuted"]
+    monkeypatch.setattr(claims, "table", lambda name: rows if name == "training_runs" else table(name))
+    assert [si.verdict(id).verdict for id in ("S09", "S10")] == ["refuted", "partly"]
+    assert [round(si.verdict(id).computed, 1) for id in ("S09", "S10")] == [26.1, 6.1]
+
+
+@pytest.mark.parametrize("inputs, published", [({}, 0.9522), ({"inference_tokens": 0}, 1.0)])
+def test_serving_rewards_a_smaller_model_as_sardana_publishes(inputs, published):
+    assert si.verdict("S16", **inputs).computed == pytest.approx(published, abs=5e-5)
 
 
 @pytest.mark.parametrize("count, want", [("units", (52.8, 30.3, 10.4, 6.6)), ("h100e", (67.8, 14.9, 6.1, 11.2))])
@@ -218,6 +239,7 @@ def test_table_of_one_chapter_and_of_all():
 def test_a_written_chapter_leaves_none_of_its_claims_without_a_verdict():
     written = {path.name[:2] for path in notebooks.chapters(ROOT)}
     assert {"01", "02", "03", "07"} <= written
+    assert {"01", "03", "04", "07"} <= written
     assert [id for id, row in LEDGER.items() if row["chapter"] in written and si.verdict(id).verdict == "not yet computed"] == []
     assert {id for id, row in LEDGER.items() if row["chapter"] in written} - {"B21"} <= set(SETTLED)
 
