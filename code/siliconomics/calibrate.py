@@ -87,10 +87,9 @@ def main() -> None:
     from . import fit_kernels, fit_serving, fit_training
 
     rewrite(fit_kernels.FORMS, fit_kernels.refit())
+    rewrite(("prompt_attention", "experts"), fit_kernels.share_rows())
     rewrite(("training",), fit_training.fit_rows())
-    known = [fit_serving.prompt_attention()]
-    rewrite(("serving",), known)
-    rewrite(("serving",), known + fit_serving.fit_rows())
+    rewrite(("serving",), fit_serving.fit_rows())
     rewrite(("pass",), fit_serving.pass_rows())
 
 

@@ -205,6 +205,35 @@ def _intervals(component: str, dtype: str) -> dict:
     return limits
 
 
+def _by_chip(without: str = "") -> dict:
+    """(component, constant) -> chip -> its rows of kernel_shares.csv, engines and dtypes together."""
+    found = {}
+    for row in table("kernel_shares"):
+        if row["chip"] != without:
+            found.setdefault((row["component"], row["constant"]), {}).setdefault(row["chip"], []).append(row)
+    return found
+
+
+def _geometric(values) -> float:
+    return float(np.exp(np.mean(np.log(values))))
+
+
+def shares(without: str = "") -> dict:
+    """(component, "all", constant) -> geometric mean over chips of what the engines reach there; a chip may be left out."""
+    return {(component, "all", constant): _geometric([_geometric([row["value"] for row in rows]) for rows in chips.values()])
+            for (component, constant), chips in _by_chip(without).items()}
+
+
+def share_rows() -> list[dict]:
+    """Rows of data/efficiencies.csv for prompt attention and experts: the mean, and the lowest and highest chip."""
+    out, means = [], shares()
+    for (component, constant), chips in _by_chip().items():
+        own = [_geometric([row["value"] for row in rows]) for rows in chips.values()]
+        ends, timed = (means[component, "all", constant], min(own), max(own)), sum(row["rows"] for rows in chips.values() for row in rows)
+        out.append(_entry(component, "all", "all", "all", constant, *ends, timed))
+    return out
+
+
 def _spread(component: str, dtype: str, chips: frozenset):
     """Constants of each refit that leaves one chip, or of a single chip one fold, out."""
     if len(chips) > 1:

@@ -1,8 +1,8 @@
-"""What does an engine add to the kernels? Host time a step and a sequence, and how many experts are really read.
+"""What does an engine add to the kernels? Host time a step and a sequence.
 
-Fitted to data/serving.csv: dense models give the host time of their engines, models of experts the bandwidth that their
-experts seem to be read at and the host of engines seen with nothing else. `left_out` predicts whole models, chips, engines
-or sources without a row of theirs in the fit; their residuals are the intervals of `serve`.
+Fitted to data/serving.csv: dense models give the host time of their engines, models of experts that of engines seen with
+nothing else. `left_out` predicts whole models, chips, engines or sources without a row of theirs in the fit; their residuals
+are the intervals of `serve`.
 """
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from . import calibrate
+from . import calibrate, fit_kernels
 from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .checks import BadValue
@@ -25,8 +25,6 @@ from .transformer import Load
 SETTING = ("model", "chip", "chips", "software", "weights", "pipeline", "attention_data")  # what a shard and its engine depend on
 HOST = {"host_step": (6e-4, 1e-5, 1e-2), "host_sequence": (2e-5, 1e-7, 1e-3)}  # seconds: start, lowest, highest of the fit
 OUTSIDE = ("JAX", "Google")  # runs on TPUs of 2022, whose torus and split of the caches this model does not know
-EXPERTS = {("serving", "experts", "bandwidth_share"): (0.95, 0.3, 2.0)}
-UNSEEN = {key: start for key, (start, *_) in EXPERTS.items()}  # before or without any model of experts
 GROUPS = ("model", "chip", "software", "source")  # left out by these; all rows of a run share their values, so no copy is on both sides
 
 
@@ -109,7 +107,7 @@ def _search(rows, bounds: dict, fixed: dict) -> dict:
 
 
 def fit(rows) -> dict:
-    """(component, group, constant) -> value. Engines that served dense models first, then experts and the other engines."""
+    """(component, group, constant) -> value. Engines that served dense models first, then the others on models of experts."""
     return dict(_fit(tuple(row["id"] for row in rows)))
 
 
@@ -119,10 +117,9 @@ def _fit(ids: tuple) -> dict:
     dense, experts = [r for r in rows if not r["experts"]], [r for r in rows if r["experts"]]
     names = lambda some: sorted({r["software"] for r in some})  # noqa: E731
     host = lambda engines: {("serving", e, c): bounds for e in engines for c, bounds in HOST.items()}  # noqa: E731
-    unfitted = {key: start for key, (start, *_) in host(names(experts)).items()} | UNSEEN
-    found = _search(dense, host(names(dense)), unfitted)
-    found |= _search(experts, host(set(names(experts)) - set(names(dense))) | EXPERTS, found)
-    engines = {group for _, group, _ in found} - {"experts"}
+    found = _search(dense, host(names(dense)), {})
+    found |= _search(experts, host(set(names(experts)) - set(names(dense))), found)
+    engines = {group for _, group, _ in found}
     return found | {("serving", "mean", c): float(np.mean([found["serving", e, c] for e in engines])) for c in HOST}
 
 
@@ -134,7 +131,8 @@ def left_out(column: str) -> list[dict]:
         fitted = fit(others)
         strangers = {r["software"] for r in mine} - {r["software"] for r in others}
         fitted |= {("serving", s, c): fitted["serving", "mean", c] for s in strangers for c in HOST}
-        with on_trial(UNSEEN | fitted), calibrate.without(group if column == "chip" else ""):
+        chip = group if column == "chip" else ""
+        with on_trial(fit_kernels.shares(chip) | fitted), calibrate.without(chip):
             done += [{**row, "predicted": float(p)} for row, p in zip(mine, predicted(mine))]
     return done
 
@@ -173,11 +171,6 @@ def fit_rows() -> list[dict]:
         out.append(_entry("serving", kind, "measured_over_predicted", 1.0, *ends[0], n))
         out.append(_entry("serving", f"{kind}, unknown software", "measured_over_predicted", 1.0, *wider, n))
     return out
-
-
-def prompt_attention() -> dict:
-    """The compute share of the attention of prompts, which no kernel row measures: forward passes of FlashAttention-2 and later."""
-    return _entry("serving", "prompt attention", "compute_share", 0.5, 0.35, 0.75, 0, "dao2023", "estimate")
 
 
 def pass_rows() -> list[dict]:
