@@ -125,7 +125,7 @@ MEASURED = {("gemm", "bf16"): _gemm_rows, ("gemm", "fp8"): _gemm_rows, ("attenti
 
 
 def fit(component: str, rows: Rows) -> tuple[float, ...]:
-    """Constants of a form: least squares of the logarithms, large residuals counted linearly, at most about 2000 rows a chip.
+    """Constants of a form: least squares of the logarithms, residuals above 2 % counted linearly, at most about 2000 rows a chip.
 
     Each family weighs the same, whatever the number of its chips: two sisters are hardly two opinions.
     """
@@ -137,7 +137,7 @@ def fit(component: str, rows: Rows) -> tuple[float, ...]:
     measured, families = np.log(thin.seconds), {name: family(find_chip(name)) for name in set(thin.chip.tolist())}
     weight = np.array([list(families.values()).count(families[name]) ** -0.5 for name in thin.chip.tolist()])
     found = least_squares(lambda x: weight * (np.log(thin.predicted(component, np.exp(x))) - measured), start, bounds=(low, high),
-                          loss="soft_l1", f_scale=0.1)
+                          loss="soft_l1", f_scale=0.02)
     return tuple(np.exp(found.x))
 
 
@@ -152,6 +152,11 @@ def _groups(component: str, dtype: str) -> dict:
     chips = [find_chip(name) for name in dict.fromkeys(MEASURED[component, dtype](dtype).chip.tolist())]
     keys = dict.fromkeys(link for step in zip(*map(chain, chips)) for link in step)
     return {key: frozenset(c.name for c in chips if key in chain(c)) for key in keys}
+
+
+def is_measured(chip: str) -> bool:
+    """Whether products of the chip itself were timed."""
+    return ("chip", chip) in _groups("gemm", "bf16")
 
 
 def fitted_without(component: str, dtype: str, link: tuple, chip: str) -> dict:
@@ -180,29 +185,29 @@ def leave_one_out(component: str, dtype: str = "bf16") -> list[dict]:
     return held_out
 
 
-def _ends(ratios: dict, chips) -> np.ndarray:
-    """80 % limits of the logarithm of measured over predicted, over the rows of `chips`."""
-    return np.quantile(np.log(np.concatenate([ratios[name] for name in sorted(chips)])), (0.1, 0.9))
+def limits(ratios, units) -> tuple[float, float]:
+    """80 % limits of measured over predicted for a unit (a chip, a setting, a source) that was not seen, from rows left out.
+
+    As in split conformal prediction, the 80 % quantile of the distance between measured and predicted, of their logarithms,
+    on either side: which side the next unit errs to is not known. Rows of a unit err together, so each unit counts once.
+    """
+    off, (_, unit, rows) = np.abs(np.log(ratios)), np.unique(list(units), return_inverse=True, return_counts=True)
+    order = np.argsort(off, kind="stable")
+    reached = np.cumsum(1.0 / rows[unit[order]]) / len(rows)
+    farthest = off[order][np.searchsorted(reached, 0.8 - 1e-9)]
+    return float(np.exp(-farthest)), float(np.exp(farthest))
 
 
 def _intervals(component: str, dtype: str) -> dict:
-    """step -> (low, high, rows): 80 % limits of measured over predicted on held-out rows, never narrower than the step before.
-
-    A step that only some chips can test (few have a sister) widens the limits of all by what it costs those.
-    """
-    ratios = {step: {} for step in STEPS}
-    for held in leave_one_out(component, dtype):
-        ratios.setdefault(held["step"], {})[held["chip"]] = held["rows"].seconds / held["predicted"]
-    ends, limits = np.zeros(2), {}
+    """step -> (low, high, rows): limits of the rows predicted from that step, never narrower than the step before."""
+    held, limit, found = leave_one_out(component, dtype), (1.0, 1.0), {}
     for step in STEPS:
-        tested = ratios[step].keys()
-        if tested == ratios["chip"].keys():
-            wider = _ends(ratios[step], tested)
-        else:
-            wider = ends * (np.maximum(1.0, _ends(ratios[step], tested) / _ends(ratios["chip"], tested)) if tested else BEYOND)
-        ends = np.array([min(ends[0], wider[0]), max(ends[1], wider[1])])
-        limits[step] = (*np.exp(ends), sum(map(len, ratios[step].values())))
-    return limits
+        ratios = {h["chip"]: h["rows"].seconds / h["predicted"] for h in held if h["step"] == step}
+        tested = limits(np.concatenate(list(ratios.values())), np.repeat(list(ratios), list(map(len, ratios.values())))) if ratios else (
+            limit[0]**BEYOND, limit[1]**BEYOND)
+        limit = min(limit[0], tested[0]), max(limit[1], tested[1])
+        found[step] = (*limit, sum(map(len, ratios.values())))
+    return found
 
 
 def _by_chip(without: str = "") -> dict:

@@ -16,6 +16,7 @@ from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .checks import BadValue
 from .decode import decode
+from .fit_kernels import limits
 from .forward import Shard, forward_parts
 from .predictions import normal, pass_seconds
 from .serving import assumed_cache, host_of, steady
@@ -26,6 +27,7 @@ SETTING = ("model", "chip", "chips", "software", "weights", "pipeline", "attenti
 HOST = {"host_step": (6e-4, 1e-5, 1e-2), "host_sequence": (2e-5, 1e-7, 1e-3)}  # seconds: start, lowest, highest of the fit
 OUTSIDE = ("JAX", "Google")  # runs on TPUs of 2022, whose torus and split of the caches this model does not know
 GROUPS = ("model", "chip", "software", "source")  # left out by these; all rows of a run share their values, so no copy is on both sides
+SITUATIONS = {"": "model", ", unknown software": "software", ", chip not measured": "chip"}  # of an interval -> what was left out
 
 
 @cache
@@ -163,38 +165,30 @@ def fit_rows() -> list[dict]:
     for (component, group, constant), value in central.items():
         values = [value, *(s[component, group, constant] for s in spread if (component, group, constant) in s)]
         out.append(_entry(component, group, constant, value, min(values), max(values), len(rows)))
-    known, unknown = left_out("model"), left_out("software")
-    for experts, kind in ((False, "dense"), (True, "experts")):
-        some = [[r for r in done if r["experts"] == experts] for done in (known, unknown)]
-        ends = np.array([limits([r["tpot_seconds"] / r["predicted"] for r in done], map(setting, done)) for done in some])
-        n, wider = sum(r["experts"] == experts for r in rows), (ends[:, 0].min(), ends[:, 1].max())  # less known is never narrower
-        out.append(_entry("serving", kind, "measured_over_predicted", 1.0, *ends[0], n))
-        out.append(_entry("serving", f"{kind}, unknown software", "measured_over_predicted", 1.0, *wider, n))
+    for situation, column in SITUATIONS.items():
+        done = left_out(column)
+        for experts, kind in ((False, "dense"), (True, "experts")):
+            some = [r for r in done if r["experts"] == experts]
+            ends = limits([r["tpot_seconds"] / r["predicted"] for r in some], map(setting, some))
+            out.append(_entry("serving", kind + situation, "measured_over_predicted", 1.0, *ends, len(some)))
     return out
 
 
 def pass_rows() -> list[dict]:
-    """Intervals of decode and prefill passes. Their runs fit no constant, so nothing has to be left out."""
-    return [_entry("pass", phase, "measured_over_predicted", 1.0, *limits([r["seconds"] / r["predicted"] for r in passes(phase)],
-                   map(setting, passes(phase))), len(passes(phase)), "gptfast2023;lmdeploy2023") for phase in ("decode", "prefill")]
+    """Intervals of decode and prefill passes, on chips whose kernels were timed and on others. Their runs fit no constant, so
+    nothing has to be left out."""
+    out = []
+    for phase in ("decode", "prefill"):
+        for situation, measured in (("", True), (", chip not measured", False)):
+            some = [r for r in passes(phase) if fit_kernels.is_measured(r["chip"]) == measured]
+            ends = limits([r["seconds"] / r["predicted"] for r in some], map(setting, some))
+            out.append(_entry("pass", phase + situation, "measured_over_predicted", 1.0, *ends, len(some), "gptfast2023;lmdeploy2023"))
+    return out
 
 
-def setting(row: dict) -> tuple:
+def setting(row: dict) -> str:
     """What rows share that err together: model, chip and engine."""
-    return row["model"], row["chip"], row["software"]
-
-
-def limits(ratios, settings) -> tuple[float, float]:
-    """80 % limits of measured over predicted in a setting not seen.
-
-    Rows of one setting err together, so counting rows would promise too much: the spread is that between the means of
-    settings, one more than were seen, and that within them, both of the logarithm.
-    """
-    logs, settings = np.log(ratios), np.array(["|".join(map(str, s)) for s in settings])
-    means, within = zip(*((logs[settings == s].mean(), logs[settings == s].var()) for s in sorted(set(settings))))
-    several = len(means) > 1
-    spread = np.sqrt((np.var(means, ddof=1) * (1 + 1 / len(means)) if several else 0.0) + np.mean(within))
-    return tuple(np.exp(np.mean(means) + np.array([-1.0, 1.0]) * calibrate.NORMAL_80 * spread))
+    return f"{row['model']}, {row['chip']}, {row['software']}"
 
 
 def _entry(component, group, constant, value, low, high, rows, source="inferencex_2026;nvidia_aiconfigurator_2026", confidence="derived") -> dict:

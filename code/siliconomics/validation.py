@@ -10,7 +10,8 @@ import numpy as np
 
 from . import fit_kernels, fit_serving, fit_training
 from .decode import decode
-from .fit_serving import limits, setting
+from .fit_kernels import limits
+from .fit_serving import setting
 from .kernels import attainable
 from .kernels import plain as formula
 from .tables import DATA, write
@@ -37,18 +38,16 @@ def bootstrap(errors: np.ndarray, runs, statistic, draws: int = 1000) -> tuple[f
     return tuple(np.quantile(drawn, (0.05, 0.95)))
 
 
-def others_limits(groups, ratio, settings=None) -> dict:
-    """80 % limits of measured over predicted for each group, from the rows of the other groups."""
+def others_limits(groups, ratio, units=None) -> dict:
+    """80 % limits of measured over predicted for each group, from the rows of the other groups; `units` err together."""
     groups, turned = np.asarray(groups), 1.0 / np.asarray(ratio)
-    of = [turned, list(settings)] if settings else [turned]
-    quantiles = lambda values: tuple(np.quantile(values, (0.1, 0.9)))  # noqa: E731
-    keep = {g: groups != g for g in dict.fromkeys(groups.tolist())}
-    return {g: (limits if settings else quantiles)(*([v for v, k in zip(values, kept) if k] for values in of)) for g, kept in keep.items()}
+    units = groups if units is None else np.asarray(units)
+    return {g: limits(turned[groups != g], units[groups != g]) for g in dict.fromkeys(groups.tolist())}
 
 
-def coverage(groups, ratio, settings=None) -> float:
+def coverage(groups, ratio, units=None) -> float:
     """Share of rows inside an 80 % interval that the other groups gave."""
-    ends = others_limits(groups, ratio, settings)
+    ends = others_limits(groups, ratio, units)
     return float(np.mean([ends[g][0] <= 1.0 / r <= ends[g][1] for g, r in zip(groups, ratio)]))
 
 
