@@ -90,39 +90,32 @@ def on_trial(constants: dict):
         calibrate.trial.update(before)
 
 
-def _search(rows, bounds: dict, fixed: dict) -> dict:
-    """The constants in `bounds` that fit the rows best; each model on a chip under an engine weighs the same."""
-    from scipy.optimize import least_squares
-
-    if not rows or not bounds:
-        return {}
-    start, low, high = np.log(np.array(list(bounds.values())).T)
-    kinds = [(row["model"], row["chip"], row["software"]) for row in rows]
-    weight = np.array([kinds.count(kind) ** -0.5 for kind in kinds])
-    measured = np.log([row["tpot_seconds"] for row in rows])
-
-    def residuals(x):
-        with on_trial(fixed | dict(zip(bounds, np.exp(x)))):
-            return weight * (np.log(predicted(rows)) - measured)
-
-    return dict(zip(bounds, np.exp(least_squares(residuals, start, bounds=(low, high), loss="soft_l1", f_scale=0.02, diff_step=0.01).x)))
-
-
 def fit(rows) -> dict:
-    """(component, group, constant) -> value. Engines that served dense models first, then the others on models of experts."""
-    return dict(_fit(tuple(row["id"] for row in rows)))
+    """(component, group, constant) -> value: the host of each engine from its dense models, or from those of experts if it has no other."""
+    found = {}
+    for engine in sorted({row["software"] for row in rows}):
+        own = [row for row in rows if row["software"] == engine]
+        found |= _host(engine, tuple(row["id"] for row in own if not row["experts"]) or tuple(row["id"] for row in own))
+    return found | {("serving", "mean", c): float(np.mean([value for (_, _, name), value in found.items() if name == c])) for c in HOST}
 
 
 @cache
-def _fit(ids: tuple) -> dict:
+def _host(engine: str, ids: tuple) -> dict:
+    """The constants of `HOST` that fit an engine's rows best; each model on a chip weighs the same."""
+    from scipy.optimize import least_squares
+
     rows = [row for row in served() if row["id"] in set(ids)]
-    dense, experts = [r for r in rows if not r["experts"]], [r for r in rows if r["experts"]]
-    names = lambda some: sorted({r["software"] for r in some})  # noqa: E731
-    host = lambda engines: {("serving", e, c): bounds for e in engines for c, bounds in HOST.items()}  # noqa: E731
-    found = _search(dense, host(names(dense)), {})
-    found |= _search(experts, host(set(names(experts)) - set(names(dense))), found)
-    engines = {group for _, group, _ in found}
-    return found | {("serving", "mean", c): float(np.mean([found["serving", e, c] for e in engines])) for c in HOST}
+    start, low, high = np.log(np.array(list(HOST.values())).T)
+    kinds = [(row["model"], row["chip"]) for row in rows]
+    weight = np.array([kinds.count(kind) ** -0.5 for kind in kinds])
+    measured, names = np.log([row["tpot_seconds"] for row in rows]), [("serving", engine, c) for c in HOST]
+
+    def residuals(x):
+        with on_trial(dict(zip(names, np.exp(x)))):
+            return weight * (np.log(predicted(rows)) - measured)
+
+    found = least_squares(residuals, start, bounds=(low, high), loss="soft_l1", f_scale=0.02, diff_step=0.01)
+    return dict(zip(names, map(float, np.exp(found.x))))
 
 
 def left_out(column: str) -> list[dict]:

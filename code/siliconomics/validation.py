@@ -9,6 +9,8 @@ import json
 import numpy as np
 
 from . import fit_kernels, fit_serving, fit_training
+from .calibrate import family
+from .catalog import chip as find_chip
 from .decode import decode
 from .fit_kernels import limits
 from .fit_serving import setting
@@ -51,14 +53,17 @@ def coverage(groups, ratio, units=None) -> float:
     return float(np.mean([ends[g][0] <= 1.0 / r <= ends[g][1] for g, r in zip(groups, ratio)]))
 
 
-def figure(rows: str, left_out: str, ratio, runs, groups=(), textbook=None, settings=None) -> dict:
-    """One line: the errors of predictions over measurements, with intervals, the textbook's and the target."""
+def figure(rows: str, left_out: str, ratio, runs, groups=(), textbook=None, units=None) -> dict:
+    """One line: the errors of predictions over measurements, with intervals, the textbook's and the target.
+
+    `units` err together inside the `groups` that were left out, see `fit_kernels.limits`.
+    """
     off, runs = error(ratio), list(runs)
     goal = TARGETS.get(rows, (None, None))
     line = {"rows": rows, "left_out": left_out, "n": len(off), "drawn": len(set(runs)), "mean": off.mean(), "median": np.median(off),
             "worst": off.max(), "mean_interval": bootstrap(off, runs, np.mean), "median_interval": bootstrap(off, runs, np.median),
             "target_mean": goal[0], "target_median": goal[1], "met": None,
-            "coverage": coverage(groups, ratio, settings) if len(set(groups)) > 1 else None}
+            "coverage": coverage(groups, ratio, units) if len(set(groups)) > 1 else None}
     if textbook is not None:
         line |= {"textbook_mean": error(textbook).mean(), "textbook_median": np.median(error(textbook))}
     if goal[0] and len(off) >= FEWEST and left_out != "family":  # the targets are for chips, whose relatives may be known
@@ -127,8 +132,9 @@ def kernels() -> list:
             shapes = np.concatenate([np.stack(r.arguments[1:3], axis=1) if component == "gemm" else r.arguments[0][:, None] for r in rows])
             textbook = np.concatenate([_roofline(*r.arguments) / r.seconds for r in rows]) if component == "gemm" else None
             chips = np.concatenate([r.chip for r in rows]).tolist()
+            groups = [family(find_chip(name)) for name in chips] if left_out == "family" else chips
             lines.append(figure(names[component] + (f", {dtype}" if component == "gemm" else ""), left_out, ratio, map(tuple, shapes.tolist()),
-                                chips, textbook))
+                                groups, textbook, chips))
     return lines
 
 
