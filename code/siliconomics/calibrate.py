@@ -230,12 +230,14 @@ def model_interval(component: str, kind: str, chip: Chip, dtype: str, more=()) -
     """(low, high, basis): 80 % limits of measured over predicted time of whole models, from rows that were left out.
 
     The widest of what applies: `kind` itself, its situations in `more`, and the rows of chips predicted without their own
-    kernels if this one has none. Past the vendor, and for dtypes without kernels, no row can test it: `BEYOND` for each.
+    kernels if this one has none (passes have one interval for all: their runs are on chips of either sort). Past the vendor,
+    and for dtypes without kernels, no row can test it: `BEYOND` for each.
     """
     basis = _constants("gemm", chip, dtype)[0]
     step, other = STEPS.index(basis.split()[0]), DTYPE_BYTES[dtype] != DTYPE_BYTES[_measured_dtype("gemm", dtype)]
     groups = [kind, *(f"{kind}, {situation}" for situation in (*more, *["chip not measured"] * (step > 0)))]
-    _, lows, highs = zip(*(stored(component)[group, "measured_over_predicted"] for group in groups))
+    known = (stored(component).get((group, "measured_over_predicted")) for group in groups)
+    _, lows, highs = zip(*filter(None, known))
     wider = BEYOND ** (max(0, step - STEPS.index("vendor")) + other)
     return min(lows) ** wider, max(highs) ** wider, basis
 

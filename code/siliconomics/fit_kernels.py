@@ -154,11 +154,6 @@ def _groups(component: str, dtype: str) -> dict:
     return {key: frozenset(c.name for c in chips if key in chain(c)) for key in keys}
 
 
-def is_measured(chip: str) -> bool:
-    """Whether products of the chip itself were timed."""
-    return ("chip", chip) in _groups("gemm", "bf16")
-
-
 def fitted_without(component: str, dtype: str, link: tuple, chip: str) -> dict:
     """Constants of a (step, group) without one of its chips; of all other chips where it was the only one."""
     groups = _groups(component, dtype)
