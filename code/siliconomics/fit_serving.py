@@ -91,12 +91,17 @@ def on_trial(constants: dict):
 
 
 def fit(rows) -> dict:
-    """(component, group, constant) -> value: the host of each engine from its dense models, or from those of experts if it has no other."""
-    found = {}
-    for engine in sorted({row["software"] for row in rows}):
-        own = [row for row in rows if row["software"] == engine]
-        found |= _host(engine, tuple(row["id"] for row in own if not row["experts"]) or tuple(row["id"] for row in own))
-    return found | {("serving", "mean", c): float(np.mean([value for (_, _, name), value in found.items() if name == c])) for c in HOST}
+    """(component, group, constant) -> value: the host of each engine from its dense models, or from those of experts if it has no other.
+
+    An engine not seen has the mean of those seen with dense models: the host of others takes up what the experts' model lacks.
+    """
+    found, ids = {}, lambda some: tuple(row["id"] for row in some)
+    engines = {row["software"]: [r for r in rows if r["software"] == row["software"]] for row in rows}
+    dense = {engine: [row for row in own if not row["experts"]] for engine, own in engines.items()}
+    for engine, own in engines.items():
+        found |= _host(engine, ids(dense[engine] or own))
+    clean = [engine for engine in engines if dense[engine]] or list(engines)
+    return found | {("serving", "mean", c): float(np.mean([found["serving", engine, c] for engine in clean])) for c in HOST}
 
 
 @cache

@@ -50,7 +50,7 @@ def test_megatron_models_left_out_one_by_one():
 
 def test_sources_left_out(by_source):
     off = np.abs(dense(by_source))
-    assert len(off) >= 195 and off.mean() <= 0.145 and np.median(off) <= 0.11
+    assert len(off) >= 195 and off.mean() <= 0.135 and np.median(off) <= 0.10
 
 
 def test_chips_left_out(by_chip):
