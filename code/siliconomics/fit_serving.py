@@ -184,4 +184,4 @@ def setting(row: dict) -> str:
 
 
 def _entry(component, group, constant, value, low, high, rows, source="inferencex_2026;nvidia_aiconfigurator_2026", confidence="derived") -> dict:
-    return calibrate.entry(component, "all", group, "all", constant, (value, low, high), rows, source, "2026-11-24", confidence)
+    return calibrate.entry(component, "all", group, "all", constant, (value, low, high), rows, source, "2026-11-26", confidence)
