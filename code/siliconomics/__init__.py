@@ -20,8 +20,8 @@ from .network import (all_gather_seconds, all_reduce_seconds, all_to_all_seconds
                       hierarchical_all_reduce_seconds, local_sgd_overhead, torus_all_to_all_seconds, torus_bisection, torus_hops,
                       tree_crossover_bytes)
 from .roofline import attainable, critical_batch, matmul_seconds, memory_floor
-from .scaling import (Fit, doubling_time, fit_parametric, growth_gap, growth_per_year, kaplan_loss, kaplan_optimal, lifetime_optimal, loss, optimal,
-                      scaling_fit, tokens_for)
+from .scaling import (Fit, doubling_time, fit_parametric, growth_gap, growth_per_year, kaplan_loss, kaplan_optimal, lifetime_flops, lifetime_optimal, loss,
+                      optimal, scaling_fit, tokens_for)
 from .sweep import best, pareto, sweep
 from .tables import Source, source, table
 from .training import Run, Step, bubble_fraction, hfu, mfu, train_run, train_step

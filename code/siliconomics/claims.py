@@ -16,18 +16,21 @@ from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .checks import BadValue, known
 from .decode import decode
-from .fleet import rent
+from .fleet import HOURS_PER_YEAR, JOULES_PER_KWH, energy_cost, rent, site_energy
 from .kernels import plain as formula
 from .markets import shares
 from .measurements import measured, measured_mbu
+from .network import fibre_round_trip, local_sgd_overhead
 from .roofline import critical_batch, memory_floor
+from .scaling import growth_gap, growth_per_year, lifetime_flops, lifetime_optimal
 from .tables import table
+from .training import BYTES_A_PARAM, train_run
 from .training import mfu as utilisation
-from .training import train_run
 from .units import dtype_bytes, fmt
 
 SAME_UNIT = {"%": "1"}  # shown as a percentage, compared as a fraction
-SHOWN_UNIT = {"1": "", "FLOP/byte": "FLOP/B", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "USD": "$", "chip": "chips", "year": "years", "d": "days"}
+SHOWN_UNIT = {"1": "", "FLOP/byte": "FLOP/B", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "byte": "B", "USD": "$", "chip": "chips",
+              "d": "days", "day": "days", "year": "years"}
 TOLERANCE = {"equal": 0.05, "about": 0.10}  # a figure said roughly may miss by more
 PARTLY = 1.5
 _registry = {}
@@ -242,7 +245,7 @@ def inference_flops_per_parameter_read(model="Llama 2 70B", batch=1, context=0):
     return batch * shape.flops_per_token(context) / shape.weight_bytes_read(batch, 1.0)
 
 
-# --- chapter 04: compute of famous runs ------------------------------------------------------------------------------
+# --- chapter 04: compute of famous runs, and a model that will be served ----------------------------------------------
 
 def _training_flop(model: str, passes: float | None = None) -> float:
     """FLOP as published or estimated; with `passes`, 6 N D of so many passes over the data set."""
@@ -263,9 +266,31 @@ def gpt3_over_meena(model="GPT-3 175B", other="Meena", other_passes=None):
     return _training_flop(model) / _training_flop(other, other_passes)
 
 
+@claim("S08", "1")
 @claim("S07", "1")
 def meena_over_gpt2(model="Meena", other="GPT-2 1.5B", other_passes=None):
     return _training_flop(model) / _training_flop(other, other_passes)
+
+
+@claim("S09", "1")
+def gpt4_over_gpt3(model="GPT-4", other="GPT-3 175B"):
+    return _training_flop(model) / _training_flop(other)
+
+
+@claim("S10", "1")
+def gemini_over_gpt4(model="Gemini 1.0 Ultra", other="GPT-4"):
+    return _training_flop(model) / _training_flop(other)
+
+
+@claim("S14", "1")
+def falcon_over_gpt35(model="Falcon 180B", other="GPT-3.5"):
+    return _training_flop(model) / _training_flop(other)
+
+
+@claim("S16", "%")
+def lifetime_cost_of_a_smaller_model(loss=1.947, inference_tokens=2e12, fit="sardana"):
+    best, chinchilla = (lifetime_flops(*lifetime_optimal(loss, planned, fit), inference_tokens) for planned in (inference_tokens, 0))
+    return best / chinchilla
 
 
 # --- chapter 05: time and money of a run -----------------------------------------------------------------------------
@@ -288,6 +313,84 @@ def work_of_20000_a100s(chips=20_000, days=95, mfu=0.34, chip="A100 SXM 40GB", d
 @claim("S04", "chip")
 def h100s_for_gpt4(flop=2.15e25, chip="H100 SXM", days=90, mfu=0.40, dtype="bf16"):
     return formula(kernels.mfu)(1 / (days * 86400), flop, 1, find_chip(chip).peak[dtype]) / mfu
+
+
+# --- chapter 06: one site and many ------------------------------------------------------------------------------------
+
+YEAR = HOURS_PER_YEAR * 3600
+
+
+def _years(before: str, after: str) -> float:
+    released = {row["model"]: date.fromisoformat(row["release"]) for row in table("training_runs")}
+    return (released[after] - released[before]).days / 365.25
+
+
+@claim("S11", "1")
+def later_growth_over_earlier(first="GPT-3 175B", between="GPT-4", last="GPT-4.5", flop_between=None):
+    middle = flop_between or _training_flop(between)
+    later = growth_per_year(middle, _training_flop(last), _years(between, last))
+    return later / growth_per_year(_training_flop(first), middle, _years(first, between))
+
+
+@claim("S21", "1")
+def growth_in_half_a_year(per_quarter=0.60):
+    return (1 + per_quarter) ** 2
+
+
+@claim("M09", "1")
+def households_that_train_gpt3(joules_per_token=2.46, tokens=300e9, kwh_per_household=10_791):
+    return joules_per_token * tokens / JOULES_PER_KWH / kwh_per_household
+
+
+@claim("M11", "FLOP/s")
+def peak_of_the_cluster(chips=100_000, chip="H100 SXM", dtype="fp16"):
+    return chips * find_chip(chip).peak["bf16" if dtype == "fp16" else dtype]
+
+
+@claim("M12", "%")
+def compute_lost_to_stragglers(mfu=0.40, mfu_with_stragglers=0.30):
+    return 1 - mfu_with_stragglers / mfu
+
+
+@claim("D01", "%")
+def time_on_the_line_over_time_of_work(params=70e9, weights="bf16", bandwidth=12.5e9, chips=7000, batch_tokens=2e6, mfu=0.40, local_steps=500):
+    step = train_run(params, "H100 SXM", chips, batch_tokens, mfu).seconds
+    return local_sgd_overhead(params * dtype_bytes(weights), bandwidth, step, local_steps)
+
+
+@claim("D02", "day")
+def days_until_one_had_done_it(said="2023-11-17", published="2023-12-06"):
+    return (date.fromisoformat(published) - date.fromisoformat(said)).days
+
+
+@claim("D03", "s")
+def round_trip_across_the_united_states(metres=4.5e6):
+    return fibre_round_trip(metres)
+
+
+@claim("D04", "1")
+def gap_that_opens_between_memory_and_links(fast=1.6, slow=1.4, years=20):
+    return growth_gap(fast, slow, years)
+
+
+@claim("D05", "USD")
+def power_bill_of_100000_h100(joules=1.59 * 1e9 * JOULES_PER_KWH, usd_per_kwh=0.078):
+    return energy_cost(joules, usd_per_kwh)
+
+
+@claim("D06", "USD")
+def power_bill_of_20480_h100(chips=20_480, watts_per_chip=1389, load=0.8, pue=1.25, usd_per_kwh=0.083):
+    return energy_cost(site_energy(chips, watts_per_chip, YEAR, load, pue), usd_per_kwh)
+
+
+@claim("D07", "W")
+def mean_draw_of_90_twh(terawatt_hours=90):
+    return terawatt_hours * 1e9 * JOULES_PER_KWH / YEAR
+
+
+@claim("D08", "byte")
+def weights_and_optimizer_of_gpt4(params=1.8e12, bytes_per_param=BYTES_A_PARAM["weights"] + BYTES_A_PARAM["optimizer"]):
+    return params * bytes_per_param
 
 
 @claim("S12", "d")

@@ -9,10 +9,11 @@ import numpy as np
 from .catalog import chip, model
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
-from .fleet import depreciation, rent, site_energy
+from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
 from .measurements import measured, reported
+from .network import bus_bandwidth, local_sgd_overhead
 from .roofline import attainable, memory_floor
-from .scaling import doubling_time, growth_per_year
+from .scaling import doubling_time, growth_per_year, kaplan_loss, lifetime_flops, lifetime_optimal, loss, optimal, tokens_for
 from .tables import table
 from .training import BYTES_A_PARAM, bubble_fraction, hfu, mfu, train_run, train_step
 from .units import dtype_bytes
@@ -232,6 +233,56 @@ def context_where_causal_attention_adds_a_tenth():
     return 0.1 * 2 * shape.compute_params / (shape.attention_flops(2, causal=True) / 2)
 
 
+# --- chapter 04 -----------------------------------------------------------------------------------------------------
+
+@key("04.1")
+def fall_of_the_loss_with_ten_times_the_parameters_in_percent():
+    return 100 * (1 - kaplan_loss(params=1e10) / kaplan_loss(params=1e9))
+
+
+@key("04.2")
+def parameters_for_gpt3s_budget_in_billions():
+    return optimal(3.14e23, "besiroglu")[0] / 1e9
+
+
+@key("04.3")
+def tokens_that_bring_13b_to_chinchillas_loss_in_trillions():
+    return tokens_for(13e9, loss(70e9, 1.4e12, "besiroglu"), "besiroglu") / 1e12
+
+
+@key("04.4")
+def flop_of_the_row_at_175_billion():
+    return lifetime_flops(175e9, 12.0e12)
+
+
+@key("04.5")
+def share_of_the_parameters_when_money_counts_in_percent():
+    served = 1e10 * (1000 + 2 * 250)  # at half the utilisation a token of an answer costs as much as two of a prompt
+    cheapest = lifetime_optimal(1.947, served, "sardana", 0.5, 0.4, 1.40 / 312, 0.60 / 624)[0]
+    return 100 * cheapest / lifetime_optimal(1.947, 0, "sardana")[0]
+
+
+@key("04.6")
+def trillions_of_tokens_until_llama_3_8b_has_paid_off():
+    small, large = (8.03e9, 15e12), lifetime_optimal(loss(8.03e9, 15e12, "besiroglu"), 0, "besiroglu")
+    served = np.linspace(0, 100e12, 100_001)
+    return served[lifetime_flops(*small, served) <= lifetime_flops(*large, served)][0] / 1e12
+
+
+@key("04.7")
+def months_in_which_compute_doubled():
+    runs = {row["model"]: row for row in table("training_runs")}
+    first, last = runs["GPT-4"], runs["GPT-4.5"]
+    days = (date.fromisoformat(last["release"]) - date.fromisoformat(first["release"])).days
+    return doubling_time(growth_per_year(first["flop"], last["flop"], days / 365.25)) * 12
+
+
+@key("04.8")
+def budget_that_reads_all_public_text_in_1e28():
+    budgets = np.geomspace(1e26, 1e30, 40_001)
+    return budgets[np.searchsorted(optimal(budgets, "besiroglu")[1], 300e12)] / 1e28
+
+
 # --- chapter 05 -----------------------------------------------------------------------------------------------------
 
 @key("05.1")
@@ -278,6 +329,61 @@ def days_of_a_trillion_with_recomputation():
 def joules_a_token_of_the_palm_run():
     palm, = reported(run="PaLM 540B")
     return site_energy(1, 378.5, palm["chip_hours"] * 3600, pue=1.08) / palm["tokens"]
+
+
+# --- chapter 06 -----------------------------------------------------------------------------------------------------
+
+def _llama3_mtbf(chips: float) -> float:
+    """Minutes between interruptions of that many chips, at the rate of Llama 3."""
+    seen = {(row["quantity"], row["cause"]): row for row in table("failures") if row["run"] == "Llama 3 405B"}
+    count, watched = seen["interruptions", "unexpected"], seen["watched", None]["value"]
+    return system_mtbf(mtbf(count["value"], watched / 60, count["chips"]), chips)
+
+
+@key("06.1")
+def megawatts_of_16384_h100():
+    return site_power(16_384, 10_200 / 8, load=0.9, pue=1.12) / 1e6
+
+
+@key("06.2")
+def minutes_between_failures_of_100000():
+    return _llama3_mtbf(100_000)
+
+
+@key("06.3")
+def youngs_interval_of_opt_in_minutes():
+    restarts = sum(row["value"] for row in table("failures") if (row["run"], row["quantity"]) == ("OPT-175B", "restarts"))
+    return checkpoint_interval(mtbf(restarts, 60 * 24 * 60), 2.0)
+
+
+@key("06.4")
+def share_of_faulty_gpus_in_percent():
+    causes = {row["cause"]: row["value"] for row in table("failures") if row["quantity"] == "unexpected interruptions"}
+    return 100 * causes["faulty GPU"] / sum(causes.values())
+
+
+@key("06.5")
+def line_for_405b_in_gigabit():
+    return local_sgd_overhead(405e9 * dtype_bytes("bf16"), 1e9 / 8, 5.0, 100) / 0.05
+
+
+@key("06.6")
+def line_of_intellect_1_in_megabit():
+    run, = (row for row in table("distributed_runs") if (row["run"], row["setting"]) == ("INTELLECT-1", "global"))
+    return 8 * bus_bandwidth(run["params"] * run["bytes_per_param"], run["sync_seconds"], run["sites"]) / 1e6
+
+
+@key("06.7")
+def watts_behind_a_token_in_fp8():
+    return 2.46 / train_run(175e9, "H100 SXM", 1, 1, mfu=0.395, dtype="fp8").seconds
+
+
+@key("06.8")
+def most_chips_at_a_goodput_of_80_percent():
+    chips = np.arange(1_000, 200_000, 10.0)
+    between = _llama3_mtbf(chips)
+    kept = goodput(checkpoint_interval(between, 0.5, "exact"), 0.5, between, 5.0)
+    return chips[kept >= 0.8][-1]
 
 
 # --- chapter 07 -----------------------------------------------------------------------------------------------------

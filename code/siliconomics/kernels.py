@@ -76,6 +76,17 @@ def distinct_experts(experts, active, batch):
 
 
 @kernel
+def uneven_experts(experts, active, batch, evenness):
+    """The same where experts differ in popularity, a gamma distribution of shape s: E (1 - (1 - k/E) (1 + (B-1) k/(E s))^-s).
+
+    The popularity of an expert is its rate of hits; mixed over a gamma distribution, no hit in B - 1 tokens has the negative
+    binomial's chance. A large s is even routing.
+    """
+    share = active / experts
+    return experts * (1.0 - (1.0 - share) * (1.0 + (batch - 1.0) * share / evenness) ** -evenness)
+
+
+@kernel
 def kv_layer_bytes(kv_heads, head_dim, bytes_per_value):
     """Bytes that one layer caches a token: a key and a value, 2 n_kv h b. Shazeer 2019, Ainslie et al. 2023."""
     return 2 * kv_heads * head_dim * bytes_per_value

@@ -212,6 +212,39 @@ def lifetime_optimal(loss, inference_tokens, fit="hoffmann", training_mfu=1.0, i
     return plain(params), plain(np.exp(log_tokens))
 
 
+def lifetime_flops(params, tokens, inference_tokens=0.0):
+    """FLOP to train a model and to serve it: 6 N D + 2 N T.
+
+    Parameters
+    ----------
+    params, tokens : float or array_like
+        Parameters N that a token uses; training tokens D.
+    inference_tokens : float or array_like
+        Tokens T served over the model's life, prompts included.
+
+    Returns
+    -------
+    float or ndarray
+        FLOP, attention over the context left out.
+
+    Raises
+    ------
+    BadValue
+
+    References
+    ----------
+    Sardana et al. (2024), the objective of the compute-optimal problem.
+
+    Examples
+    --------
+    >>> f"{lifetime_flops(8e9, 15e12):.3g}", f"{lifetime_flops(8e9, 15e12, 45e12):.3g}"
+    ('7.2e+23', '1.44e+24')
+    """
+    n, d, served = broadcast(params=number("params", params), tokens=number("tokens", tokens),
+                             inference_tokens=number("inference_tokens", inference_tokens, zero=True))
+    return plain(6.0 * n * d + 2.0 * n * served)
+
+
 def _stationary(log_gap, log_demand, fit: Fit) -> np.ndarray:
     """Log of the tokens D where B D^-beta (alpha + beta + beta d/D) = alpha (L - E), d = T/3: the derivative is zero.
 
@@ -297,7 +330,7 @@ def _linear_start(n, d, y, alpha, beta) -> tuple:
     return (*np.log(np.maximum(best, 1e-6)), alpha, beta)  # a term that wants to be negative starts as good as absent
 
 
-def fit_parametric(params, tokens, losses, delta=1e-3) -> Fit:
+def fit_parametric(params, tokens, losses, delta=1e-3, tolerance=1e-14) -> Fit:
     """Fit L = E + A/N^alpha + B/D^beta to runs by the Huber loss of the log residuals.
 
     Parameters
@@ -306,6 +339,8 @@ def fit_parametric(params, tokens, losses, delta=1e-3) -> Fit:
         One value a run, at least five runs; losses in nats per token.
     delta : float
         Residual beyond which a run counts as an outlier and weighs linearly.
+    tolerance : float
+        Relative improvement of a step at which the search stops; a coarse one shows what stopping early does.
 
     Returns
     -------
@@ -326,7 +361,7 @@ def fit_parametric(params, tokens, losses, delta=1e-3) -> Fit:
         params=number("params", params), tokens=number("tokens", tokens), losses=number("losses", losses)))
     if n.ndim != 1 or n.size < 5 or np.ptp(n) == 0 or np.ptp(d) == 0:
         raise BadValue(f"losses has shape {n.shape}: a row of at least 5 runs that differ in params and in tokens is needed")
-    delta = scalar("delta", delta)
+    delta, tolerance = scalar("delta", delta), scalar("tolerance", tolerance)
 
     def residual(x):
         return np.logaddexp(np.logaddexp(x[1] - x[3] * n, x[2] - x[4] * d), x[0]) - y
@@ -337,7 +372,8 @@ def fit_parametric(params, tokens, losses, delta=1e-3) -> Fit:
 
     grid = np.linspace(0.05, 1.0, 20)
     start = min((_linear_start(n, d, y, p, q) for p in grid for q in grid), key=huber)
-    found = least_squares(residual, start, loss="huber", f_scale=delta, x_scale="jac", xtol=1e-14, ftol=1e-14, gtol=1e-14, max_nfev=2000)
+    found = least_squares(residual, start, loss="huber", f_scale=delta, x_scale="jac", max_nfev=2000,
+                          **dict.fromkeys(("xtol", "ftol", "gtol"), tolerance))
     if not found.success:
         raise BadValue("losses: the fit does not converge; runs that vary more in params and tokens are needed")
     return Fit(*map(float, np.exp(found.x[:3])), *map(float, found.x[3:]))

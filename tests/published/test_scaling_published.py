@@ -19,6 +19,12 @@ def lifetime(part):
     return {"params": params, "tokens": tokens, "N": params / params_0, "D": tokens / tokens_0, "FLOP": flops / flops_0}[part]
 
 
+def cheapest_in_money():
+    """The README's example: 1e10 requests of 1,000 + 250 tokens, A100 at $1.40 to train, at $0.60 in int8 (twice the peak) to serve;
+    MFU 50 % in training, 40 % on prompts, 20 % on answers, so that a token of an answer counts as two of a prompt."""
+    return scaling.lifetime_optimal(1.947, 1e10 * (1000 + 2 * 250), "sardana", 0.5, 0.4, 1.40 / 312, 0.60 / 624)
+
+
 def kaplan_overfit(params, tokens):
     return scaling.kaplan_loss(params=params, tokens=tokens) / scaling.kaplan_loss(params=params, tokens=1e60) - 1
 
@@ -45,6 +51,9 @@ CASES = [  # id, computed, published, relative tolerance
     ("F12 N against Chinchilla, Sardana 2024 README", lambda: lifetime("N"), 0.7096, 0.0005),
     ("F12 D against Chinchilla, Sardana 2024 README", lambda: lifetime("D"), 1.4677, 0.0005),
     ("F12 FLOP against Chinchilla, Sardana 2024 README", lambda: lifetime("FLOP"), 0.9522, 0.0005),
+    ("F12 N at least cost, Sardana 2024 README", lambda: cheapest_in_money()[0], 2.053e10, 0.0005),
+    ("F12 D at least cost, Sardana 2024 README", lambda: cheapest_in_money()[1], 3.302e12, 0.0005),
+    ("F10 tokens for 5e28 FLOP at 20 a parameter, Villalobos 2024 figure 1", lambda: scaling.optimal(5e28, "besiroglu")[1], 4e14, 0.2),
     ("F11 twice the parameters, Kaplan 2020 section 1.2", lambda: scaling.kaplan_loss(params=2e9) / scaling.kaplan_loss(params=1e9), 0.95, 0.002),
     ("F11 overfitting of 1e9 parameters at 22e9 tokens, Kaplan 2020 section 4.3", lambda: kaplan_overfit(1e9, 22e9), 0.02, 0.1),
     ("F11 tokens for 8x the parameters, Kaplan 2020 section 1.1", lambda: kaplan_overfit(8e9, 4.64 * 22e9) / kaplan_overfit(1e9, 22e9), 1.0, 0.002),

@@ -18,6 +18,9 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "S01": 20_000 * 2190.0, "F18": 20_000 * 2190.0, "S02": 2500 * 250_000.0, "S04": 2.15e25 / (989.4e12 * 0.40 * 90 * 86_400),
     "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
     "M06": (989.4e12 / 3.35e12) / (312e12 / 2.039e12), "M16": 1978.9 / 312, "B01": 989.4e12 / 3.35e12, "B03": (1.75e15 / 8e12) / (989.4e12 / 3.35e12),
+    "S11": (3.8e26 / 2.1e25) ** (365.25 / 715) / (2.1e25 / 3.14e23) ** (365.25 / 1021), "S21": 2.56, "M09": 2.46 * 3e11 / 3.6e6 / 10_791,
+    "M11": 9.894e19, "M12": 0.25, "D01": 11.2 / 500 / (6 * 70e9 * 2e6 / (7000 * 989.4e12 * 0.4)), "D02": 19, "D03": 9e6 / 2.08188e8,
+    "D04": (8 / 7) ** 10, "D05": 1.59e9 * 0.078, "D06": 20_480 * 1.389 * 0.8 * 1.25 * 8760 * 0.083, "D07": 90e12 / 8760, "D08": 14 * 1.8e12,
     "S03": 20_000 * 95 * 86_400 * 312e12 * 0.34, "S12": 6 * 70e9 * 2e12 / (1000 * 312e12 * 0.4347) / 86_400, "S13": 4e6,
     "S17": 6 * 20e24 / (312e12 * 0.533) / 3600 * 1.5, "S18": 6 * 20e26 / (312e12 * 0.533) / 3600 * 1.5,
     "S19": 6 * 70e9 * 1.4e12 / (312e12 * 0.45) / 3600 * 1.5, "M03": 200 / 312, "M07": 54 / 34 - 1, "B23": 0.998 / 0.61 / (0.002 / 0.39),
@@ -25,6 +28,8 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "M05": 1.42 / 3600 / 1.95e-6 * (6 * 405_853_388_800 + 6 * 126 * 16_384 * 8192) / 989.4e12,
     "M10": 1.42 / 3600 / 1.95e-6 * (6 * 405_853_388_800 + 12 * 126 * 16_384 * 8192) / 989.4e12,
     "M08": 300e9 * (6 * 174_566_105_088 + 12 * 96 * 12_288 * 2048) / (0.395 * 1978.9e12) / 3600 * 1.42,
+    "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "S08": 1.12e23 / 1.92e21,
+    "S09": 2.1e25 / 3.14e23, "S10": 5e25 / 2.1e25, "S14": 3.76 / 2.578, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
 
@@ -55,6 +60,25 @@ def test_verdicts_hang_on_the_passes_that_nobody_published():
     assert si.verdict("S05", other_passes=1).verdict == "partly" and si.verdict("S06", other_passes=1).verdict == "refuted"
 
 
+def test_a_tiny_fraction_of_gpt3_is_a_third():
+    assert si.verdict("S08").verdict == "refuted"
+    assert si.verdict("S08", other="GPT-3 175B").computed == pytest.approx(1.12 / 3.14, rel=1e-12)
+
+
+def test_the_range_of_gpt4_turns_two_verdicts(monkeypatch):
+    """90 % of what Epoch thinks possible: 8.2e24 to 4.4e25."""
+    rows = [row | {"flop": row["low"]} if row["model"] == "GPT-4" else row for row in table("training_runs")]
+    assert [si.verdict(id).verdict for id in ("S09", "S10")] == ["partly", "refuted"]
+    monkeypatch.setattr(claims, "table", lambda name: rows if name == "training_runs" else table(name))
+    assert [si.verdict(id).verdict for id in ("S09", "S10")] == ["refuted", "partly"]
+    assert [round(si.verdict(id).computed, 1) for id in ("S09", "S10")] == [26.1, 6.1]
+
+
+@pytest.mark.parametrize("inputs, published", [({}, 0.9522), ({"inference_tokens": 0}, 1.0)])
+def test_serving_rewards_a_smaller_model_as_sardana_publishes(inputs, published):
+    assert si.verdict("S16", **inputs).computed == pytest.approx(published, abs=5e-5)
+
+
 @pytest.mark.parametrize("count, want", [("units", (52.8, 30.3, 10.4, 6.6)), ("h100e", (67.8, 14.9, 6.1, 11.2))])
 def test_shares_of_2024_as_published_from_the_same_table(count, want):
     found = [100 * si.verdict("C06", maker=maker, count=count).computed for maker in ("NVIDIA", "Google", "Amazon", "AMD")]
@@ -66,6 +90,20 @@ def test_verdicts_of_chapter_1_and_its_examples():
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
 
 
+def test_verdicts_of_chapter_6():
+    words = {"reproduced": "S21 M09 M11 M12 D03 D04 D05 D06 D07", "refuted": "S11", "partly": "D08", "computed": "D01", "dated": "D02"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+
+
+def test_what_else_the_claims_of_chapter_6_say():
+    """Figures beside the one that rules: 28 households in bf16, 36.9 steps of waiting, 10.8 TB at 6 bytes, the range of GPT-4's compute."""
+    assert si.verdict("M09", joules_per_token=3.63).computed == pytest.approx(28, rel=0.005)
+    assert si.verdict("D01", local_steps=1).computed == pytest.approx(11.2 / 0.30321, rel=1e-4)
+    assert si.verdict("D08", bytes_per_param=6).computed == pytest.approx(10.8e12)
+    assert si.verdict("M11", dtype="fp8").computed / (20_000 * 312e12) == pytest.approx(31.7, abs=0.05)
+    assert si.verdict("D07").computed / 1389 == pytest.approx(7.3e6, rel=0.02)
+    low, high = (si.verdict("S11", flop_between=flop) for flop in (4.4e25, 8.2e24))
+    assert (low.verdict, high.verdict) == ("refuted", "reproduced") and (round(low.ratio, 1), round(high.ratio, 1)) == (0.5, 2.2)
 def test_verdicts_of_chapter_5():
     words = {"reproduced": "S01 S02 S04 S17 S18 S19 M03 M04 M07 M08 M10 M15 B23", "partly": "S03 S12", "refuted": "S13", "dated": "M05"}
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
@@ -201,6 +239,7 @@ def test_table_of_one_chapter_and_of_all():
 def test_a_written_chapter_leaves_none_of_its_claims_without_a_verdict():
     written = {path.name[:2] for path in notebooks.chapters(ROOT)}
     assert {"01", "02", "03", "07"} <= written
+    assert {"01", "03", "04", "07"} <= written
     assert [id for id, row in LEDGER.items() if row["chapter"] in written and si.verdict(id).verdict == "not yet computed"] == []
     assert {id for id, row in LEDGER.items() if row["chapter"] in written} - {"B21"} <= set(SETTLED)
 

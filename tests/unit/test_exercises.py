@@ -17,9 +17,16 @@ BY_HAND = {
     "03.2": 3e11 * (6 * 174_566_105_088 + 12 * 96 * 12_288 * 2048) / 1e23,  # without the 2,048 learned positions
     "03.4": (10 * 131_072 + 52 * 1024) * 2 * 16 * 128 * 2 / 1e9, "03.5": math.log(0.1) / math.log(124 / 128), "03.6": 1.25,
     "03.7": (879_894_724_608 - 875_062_886_400) / 1e9, "03.8": 0.6 * 405_853_388_800 / (6 * 126 * 128 * 128),
+    "06.1": 16_384 * 1275 * 0.9 * 1.12 / 1e6, "06.2": 54 * 1440 / 419 * 0.16384, "06.3": math.sqrt(4 * 86_400 / 105), "06.4": 14_800 / 419,
+    "06.5": 8 * 810 / 25, "06.6": 8 * 2 * 13 / 14 * 10_000 / 469, "06.7": 2.46 * 0.395 * 1978.9e12 / 1.05e12,
     "05.1": 100 * 6514 * 6 * 8_030_261_248 / 989.4e12, "05.2": 41.25, "05.3": 300 * (0.578 / (238_300 * (6 * 540.36e9 + 12 * 118 * 48 * 256 * 2048) / (6144 * 275e12)) - 1), "05.4": 100 * 6 * 21.375e9 / (172_800 * 3600 / 1e12 * 989.4e12),
     "05.5": math.ceil(70_553_706_496 * 16 / 80e9), "05.6": 72, "05.7": 8 * 450e9 * 1e12 / (3072 * 163e12) / 86_400,
     "05.8": 8_404_992 * 3600 * 378.5 * 1.08 / 780e9,
+    "04.1": 100 * (1 - 10**-0.076), "04.2": (0.3478 * 482.01 / (0.3658 * 2085.43)) ** (1 / 0.7136) * (3.14e23 / 6) ** (0.3658 / 0.7136) / 1e9, "04.4": 1.26e25, "04.5": 60.23,
+    "04.3": (2085.43 / (482.01 * 70e9**-0.3478 + 2085.43 * 1.4e12**-0.3658 - 482.01 * 13e9**-0.3478)) ** (1 / 0.3658) / 1e12,
+    "04.6": 3 * (8.03e9 * 15e12 - 33.8728e9 * 0.646621e12) / (33.8728e9 - 8.03e9) / 1e12,  # the large model by the condition alpha A/N^alpha = beta B/D^beta
+    "04.8": 6 * (0.3478 * 482.01 / (0.3658 * 2085.43)) ** (1 / 0.3478) * 300e12 ** (0.7136 / 0.3478) / 1e28,
+    "04.7": 12 * (715 / 365.25) * math.log(2) / math.log(3.8e26 / 2.1e25),
     "07.1": 1e3 * 2 * 8_030_261_248 / 1.008e12, "07.3": (80e9 - 68_976_648_192) // 327_680, "07.5": 70e9 / 0.030 / 1e9,
     "07.2": 100 * 40 * (2 * 7_241_732_096 + 1000 * 131_072) / 1.555e12,
     "07.4": 7,  # 405.85 GB and 30 tokens/s at 60 %: 6.06 chips; six hold the weights
@@ -71,6 +78,18 @@ def test_the_answer_is_never_told(id):
         assert f"{answer(id):.3g}" not in message and f"{answer(id):,.0f}" not in message or answer(id) < 10
 
 
+def test_most_chips_of_exercise_06_8_by_bisection():
+    """The best interval by golden section instead of Lambert's W, the size by halving."""
+    from scipy.optimize import bisect, minimize_scalar
+
+    def kept(chips):
+        m = 54 * 1440 / 419 * 16_384 / chips
+        loss = minimize_scalar(lambda t: -t / (m * math.exp(5 / m) * math.expm1((t + 0.5) / m)), bounds=(0.1, 100), method="bounded")
+        return -loss.fun - 0.8
+
+    assert answer("06.8") == pytest.approx(bisect(kept, 1_000, 200_000), rel=1e-3)
+
+
 def test_any_form_of_one_number():
     value = answer("07.1")
     assert all(si.check("07.1", form) for form in (value, np.float64(value), np.array(value), np.float32(value)))
@@ -79,5 +98,5 @@ def test_any_form_of_one_number():
 
 def test_ids_belong_to_chapters():
     assert all(id[:2].isdigit() and id[2] == "." and "01" <= id[:2] <= "15" for id in IDS)
-    assert all(sum(id.startswith(chapter) for id in IDS) >= 7 for chapter in ("03.", "07.", "09."))
+    assert all(sum(id.startswith(chapter) for id in IDS) >= 7 for chapter in ("03.", "04.", "07.", "09."))
     assert {id[:2] for id in IDS} <= {row["chapter"] for row in table("claims")} | {"09"}

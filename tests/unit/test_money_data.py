@@ -16,6 +16,21 @@ def test_flop_of_a_run_is_six_n_d_over_all_passes(name, room):
     assert 6 * run["params"] * run["dataset_tokens"] * run["passes"] == pytest.approx(run["flop"], rel=room)
 
 
+def test_derived_flop_are_six_n_d_and_published_ones_near_it():
+    known = [run for run in RUNS.values() if run["params"] and run["dataset_tokens"] and run["passes"] and run["confidence"] in ("derived", "primary")]
+    off = {run["model"]: 6 * run["params"] * run["dataset_tokens"] * run["passes"] / run["flop"] for run in known}
+    assert len(known) >= 13 and all(off[run["model"]] == pytest.approx(1, rel=1e-3) for run in known if run["confidence"] == "derived")
+    assert {name for name, ratio in off.items() if abs(ratio - 1) > 0.03} == {"Meena", "Gopher 280B"}  # both totals were counted otherwise
+
+
+def test_parameters_and_dates_of_the_runs_agree_with_the_catalogue():
+    shared = [(run, si.model(name)) for name, run in RUNS.items() if name in si.models().index and name != "GPT-3 175B"]
+    assert len(shared) >= 10
+    for run, shape in shared:
+        assert run["params"] == pytest.approx(si.models().loc[shape.name, "params_published"], rel=0.011), shape.name
+        assert run["release"][:7] == str(si.models().loc[shape.name, "release"])[:7], shape.name
+
+
 def test_estimates_lie_within_their_ranges():
     assert all(run["low"] is None or run["low"] < run["flop"] < run["high"] for run in RUNS.values())
 

@@ -20,6 +20,7 @@ CALLS = {  # name -> (function, valid numbers, those that may be 0, results)
     "optimal": (scaling.optimal, dict(flops=1e23), "", 2),
     "lifetime_optimal": (scaling.lifetime_optimal, dict(loss=2.1, inference_tokens=1e12, training_mfu=0.4, inference_mfu=0.2,
                                                         training_usd=2.0, inference_usd=1.0), "inference_tokens", 2),
+    "lifetime_flops": (scaling.lifetime_flops, dict(params=8e9, tokens=1e12, inference_tokens=1e13), "inference_tokens", 1),
     "kaplan_loss params": (scaling.kaplan_loss, dict(params=1e9), "", 1),
     "kaplan_loss tokens": (scaling.kaplan_loss, dict(tokens=1e10), "", 1),
     "kaplan_loss flops": (scaling.kaplan_loss, dict(flops=1e21), "", 1),
@@ -226,6 +227,21 @@ def test_fit_minimises_the_huber_loss_of_the_47_published_runs():
     assert np.abs(scaling.loss(params, tokens, fit) / losses - 1).max() < 0.07
 
 
+def test_a_search_that_stops_early_fits_worse_and_says_something_else():
+    runs = table("scaling_runs")
+    row = [np.array([r[c] for r in runs]) for c in ("params", "tokens", "loss_nats")]
+    early, late = (scaling.fit_parametric(*row, tolerance=t) for t in (1e-3, 1e-14))
+    off = [np.abs(np.log(scaling.loss(row[0], row[1], f) / row[2])) for f in (early, late)]
+    misfit = [np.where(x < 1e-3, x**2 / 2, 1e-3 * (x - 5e-4)).sum() for x in off]
+    assert 1.001 < misfit[0] / misfit[1] < 1.1
+    assert not 0.5 < scaling.optimal(5.76e23, early)[0] / scaling.optimal(5.76e23, late)[0] < 2
+
+
+def test_lifetime_flops_by_hand():
+    assert scaling.lifetime_flops(2.0, 3.0) == 36.0
+    assert scaling.lifetime_flops(2.0, [3.0, 5.0], 7.0).tolist() == [64.0, 88.0]
+
+
 SIX = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 
 
@@ -241,8 +257,8 @@ def test_fit_accepts_five_runs():
 
 
 def test_fit_checks_its_numbers():
-    for argument in ("params", "tokens", "losses", "delta"):
-        valid = dict(params=SIX, tokens=SIX, losses=3.0 / SIX, delta=1e-3)
+    for argument in ("params", "tokens", "losses", "delta", "tolerance"):
+        valid = dict(params=SIX, tokens=SIX, losses=3.0 / SIX, delta=1e-3, tolerance=1e-8)
         with pytest.raises(BadValue, match=argument):
             scaling.fit_parametric(**valid | {argument: -1})
 
