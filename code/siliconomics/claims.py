@@ -544,7 +544,8 @@ def databricks_example(params=7e9, weights="fp16", seconds=0.014, bandwidth=2e12
 @claim("C06", "%")
 def share_of_the_accelerators(maker="NVIDIA", quarters_of="2024", count="units"):
     shipped = [row for row in table("shipments") if row["start"].startswith(quarters_of)]
-    totals = {name: sum(row[count] for row in shipped if row["maker"] == name) for name in {row["maker"] for row in shipped}}
+    weighed = [(row["maker"], row["units"] * find_chip(row["chip"]).memory_bytes if count == "memory" else row[count]) for row in shipped]
+    totals = {name: sum(weight for maker, weight in weighed if maker == name) for name, _ in weighed}
     return shares(totals)[known("maker", maker, totals)]
 
 

@@ -20,8 +20,8 @@ from .units import dtype_bytes
 
 TOLERANCE = 0.01
 SLIPS = {  # factor between a wrong answer and the right one -> what usually causes it
-    2.0: "a factor of 2: sparse or dense peak, one direction or both, multiply and add?",
-    8.0: "a factor of 8: bits or bytes?",
+    2.0: "a factor of 2: sparse or dense peak, one direction or both, multiply and add, key and value?",
+    8.0: "a factor of 8: bits or bytes, one chip or a server of eight?",
     4.0: "a factor of 4: the data type's width, or two factors of 2?",
     1e3: "a factor of 1,000: check the prefix (ms or s, GB or TB)",
     1e6: "a factor of 1,000,000: check the prefixes",
@@ -287,7 +287,7 @@ def budget_that_reads_all_public_text_in_1e28():
 
 @key("05.1")
 def mfu_of_llama_3_8b_in_percent():
-    return 100 * mfu(6514, "Llama 3.1 8B", "H100 SXM 96GB")
+    return 100 * mfu(6514, "Llama 3.1 8B", "H100 SXM")
 
 
 @key("05.2")
