@@ -38,6 +38,13 @@ def distinct_experts(experts, active, batch):
         return -experts * np.expm1(batch * np.log1p(-active / experts))
 
 
+def uneven_experts(experts, active, batch, evenness):
+    """Missed by the first token, then by the others with the negative binomial's chance of no event: p^s, p = s / (s + mean)."""
+    mean = (batch - 1) * active / experts
+    missed = (1 - active / experts) * np.exp(evenness * np.log(evenness / (evenness + mean)))
+    return experts - experts * missed
+
+
 # --- cache: Ainslie 2023 (GQA), DeepSeek-V2 table 1, Mistral 7B (sliding window) -------------------------------------
 
 

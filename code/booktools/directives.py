@@ -84,7 +84,7 @@ def _role(compute):
 
 
 class TableDirective(SphinxDirective):
-    """Builds a table from the rows that `cells` of a subclass yields: MyST strings, or (anchor, string)."""
+    """Builds a table from the rows that `cells` of a subclass yields: MyST strings, (anchor, string), or paragraphs."""
 
     header: list[str] = []
     widths: list[int] = []
@@ -100,6 +100,8 @@ class TableDirective(SphinxDirective):
         return nodes.row("", *(nodes.entry("", self._cell(cell)) for cell in row))
 
     def _cell(self, cell) -> nodes.paragraph:
+        if isinstance(cell, nodes.paragraph):
+            return cell
         anchor, text = cell if isinstance(cell, tuple) else (None, cell)
         parsed, _ = self.parse_inline(text or "", lineno=self.lineno)
         paragraph = nodes.paragraph("", "", *parsed)
@@ -121,36 +123,39 @@ def cite(keys) -> str:
 
 
 class Ledger(TableDirective):
-    """Claims that a chapter settles (argument `settled`), with their verdicts, or those still to come (`coming`)."""
+    """All claims: what was said, what comes out, the verdict, and the section that computes it or the chapter that will."""
 
-    required_arguments = 1
-    columns = {
-        "settled": (["id", "claim, in our words", "claimed", "computed", "verdict", "settled in", "what became of it", "said in"],
-                    [6, 34, 10, 10, 10, 9, 24, 10]),
-        "coming": (["id", "claim, in our words", "claimed", "chapter", "what became of it", "said in"], [6, 40, 12, 6, 30, 10]),
-    }
+    header = ["id", "claim, in our words", "claimed", "computed", "verdict", "settled in", "what became of it", "said in"]
+    widths = [6, 34, 10, 10, 10, 9, 24, 10]
     name_class = "ledger"
 
-    def run(self) -> list[nodes.Node]:
-        self.header, self.widths = self.columns[self.arguments[0]]
-        return super().run()
-
     def cells(self):
-        settled = self.arguments[0] == "settled"
         for row in table("claims"):
-            notebook = settled_in(row)
-            if (notebook is not None) != settled:
-                continue
-            middle = self._verdict(row, notebook) if settled else [str(int(row["chapter"]))]
-            yield [(f"claim-{row['id'].lower()}", row["id"]), plain_text(row["claim"]), plain_text(row["claimed"] or ""), *middle,
+            yield [(f"claim-{row['id'].lower()}", row["id"]), plain_text(row["claim"]), plain_text(row["claimed"] or ""), *self._verdict(row),
                    f"{plain_text(row['outcome'] or '')} {cite(row['outcome_source'])}", cite(row["source"])]
 
-    def _verdict(self, row: dict, notebook: Path) -> list[str]:
-        judged = claims.verdict(row["id"])
+    def _verdict(self, row: dict) -> list:
+        notebook, home = settled_in(row), int(row["chapter"])
+        if notebook is None:
+            return ["", "not yet", f"chapter {home} (coming)"]
+        judged, here = claims.verdict(row["id"]), int(notebook.name[:2])
         reading = f": {judged.reading}" if judged.reading else ""
-        here, home = int(notebook.name[:2]), int(row["chapter"])
         ahead = "" if here == home else f", ahead of chapter {home}"
-        return [plain_text(judged.shown), plain_text(judged.verdict + reading), f"[chapter {here}](/chapters/{notebook.name}){ahead}"]
+        return [plain_text(judged.shown), plain_text(judged.verdict + reading), self._link(*section_of(row["id"], notebook), notebook, ahead)]
+
+    def _link(self, label: str, anchor: str, notebook: Path, after: str) -> nodes.paragraph:
+        page = self.env.app.builder.get_relative_uri(self.env.docname, f"chapters/{notebook.stem}")
+        return nodes.paragraph("", "", nodes.reference("", label, internal=True, refuri=f"{page}#{anchor}"), nodes.Text(after))
+
+
+def section_of(id: str, notebook: Path) -> tuple[str, str]:
+    """(name, anchor) of the section whose code computes a claim: the first that names its id, else the verdicts at the end."""
+    headings = {section.cells[0].source.splitlines()[0].strip("# "): section for section in notebooks.sections(notebooks.read(notebook)) if section.title}
+    naming = (name for name, section in headings.items()
+              if any(f'"{id}"' in cell.source for cell in section.cells if cell.cell_type == "code"))
+    heading = next(naming, "Verdicts")
+    number = re.match(r"\d+\.\d+", heading)
+    return f"section {number[0]}" if number else f"chapter {int(notebook.name[:2])}", nodes.make_id(heading)
 
 
 def stale(as_of: str, today: datetime.date) -> bool:

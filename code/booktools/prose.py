@@ -30,7 +30,7 @@ REFERENCE = (
 )
 
 CODE_FENCE = re.compile(r"^(```+|~~~+)(?!\{(?:admonition|note|tip|important|warning)).*?^\1\s*$", re.MULTILINE | re.DOTALL)
-CODE_SPAN = re.compile(r"(?<![`}])(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)  # a role, {cite}`key`, is none
+CODE_SPAN = re.compile(r"(?P<role>\{[\w:-]+\}`[^`]*`)|(`+)(?!`).+?(?<!`)\2(?!`)", re.DOTALL)  # a role, {cite}`key`, is none
 CLAIMS_LINE = re.compile(r"^.*\bClaims?\b.*\]\([^)]*ledger.*$", re.MULTILINE)
 SENTENCE_END = re.compile(r"(?<=[.!?])(?:\*\*|\))?\s+(?=[A-Z*$`\[{(])|\n\s*\n|\n(?=\s*(?:[-*|:]|\d+\.\s))")
 CITATION = re.compile(r"\{cite(?::\w+)?\}|\]\(https?://")
@@ -70,8 +70,8 @@ def _without_constants(match: re.Match) -> str:
 
 def numerals(text: str, names: re.Pattern | None = None) -> list[str]:
     """Return the numerals of Markdown `text` that state a result."""
-    for pattern in (CODE_FENCE, CODE_SPAN, CLAIMS_LINE):
-        text = pattern.sub(" ", text)
+    text = CODE_SPAN.sub(lambda span: span["role"] or " ", CODE_FENCE.sub(" ", text))
+    text = CLAIMS_LINE.sub(" ", text)
     text = "\n\n".join(part for part in SENTENCE_END.split(text) if not CITATION.search(part))
     text = MATH.sub(_without_constants, text)
     for pattern in ([names] if names else []) + EXEMPT:

@@ -9,6 +9,7 @@ import csv
 import html
 import io
 import json
+import re
 import shutil
 from importlib.metadata import distribution
 from pathlib import Path
@@ -164,7 +165,7 @@ def _copy_missing(source: Path, target: Path) -> None:
 
 
 def page_scripts(app, pagename, templatename, context, doctree) -> None:
-    """Load the chart scripts where there is a chart; drop thebe, which names a script server, and doubled inline scripts."""
+    """Load the scripts of charts and of long tables where there are any; drop thebe, which names a script server, and doubled inline scripts."""
     seen: set[str] = set()
     scripts, kept = context.get("script_files", []), []
     for script in scripts:
@@ -177,6 +178,8 @@ def page_scripts(app, pagename, templatename, context, doctree) -> None:
     if 'class="vl-chart"' in (context.get("body") or ""):
         for name in CHART_SCRIPTS:
             app.add_js_file(name, loading_method="defer")
+    if re.search(r'<table class="[^"]*\b(ledger|figures)\b', context.get("body") or ""):
+        app.add_js_file("tables.js", loading_method="defer")
 
 
 def merge_handlers(app) -> None:

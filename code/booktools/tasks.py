@@ -193,6 +193,14 @@ def serve(root: Path) -> int:
     return 0
 
 
+MEASURING = ("02",)  # chapters that measure the machine they run on
+
+
+def measure(root: Path) -> int:
+    """Measure this machine: run the chapters that do so, and build the pages with its dots."""
+    return execute(root, *MEASURING) or html(root)
+
+
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 def browser(root: Path) -> int:
@@ -266,5 +274,5 @@ def clean(root: Path) -> int:
 
 COMMANDS = {
     "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
-    "lab": lab, "browser": browser, "prove-gates": prove_gates, "mutate": mutate, "bench": bench, "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
+    "lab": lab, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench, "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
 }

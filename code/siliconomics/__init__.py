@@ -15,7 +15,7 @@ from .fab import (Chiplet, PackageCost, bill_of_materials, chiplet_cost, defect_
 from .fleet import (break_even, break_even_utilisation, carbon, checkpoint_interval, depreciation, energy_cost, goodput, littles_law, mtbf,
                     npv, payback, queue_wait, rent, site_energy, site_power, system_mtbf, tco)
 from .markets import gini, h100_equivalents, hhi, lorenz, shares, shipments
-from .measurements import measured, measured_mbu, timed
+from .measurements import benchmarked, measured, measured_mbu, reported, timed
 from .network import (all_gather_seconds, all_reduce_seconds, all_to_all_seconds, bus_bandwidth, fibre_round_trip,
                       hierarchical_all_reduce_seconds, local_sgd_overhead, torus_all_to_all_seconds, torus_bisection, torus_hops,
                       tree_crossover_bytes)
@@ -34,15 +34,15 @@ LAZY = {  # imported on first use: they need pandas, altair or the measured cons
     "verdict": "claims", "Verdict": "claims", "claim_table": "claims", "settled": "claims", "check": "exercises", "tornado": "charts", "Table": "charts", "charts": None,
     "serve": "serving", "Serving": "serving", "predict": "predictions", "validated": "predictions", "efficiency": "calibrate",
     "forward_parts": "forward", "Shard": "forward", "served": "fit_serving", "built_up": "fit_serving", "calibrate": None,
+    "measure_machine": "measure", "measure_sweep": "machine_kernels", "Machine": "measure", "seconds_of": "machine_kernels", "count_flops": "machine_kernels",
 }
 
 
 def __getattr__(name: str):
     if name not in LAZY:
         raise AttributeError(f"module 'siliconomics' has no attribute {name!r}")
-    if LAZY[name] is None:
-        return import_module(f".{name}", __name__)
-    return getattr(import_module(f".{LAZY[name]}", __name__), name)
+    module = import_module(f".{LAZY[name] or name}", __name__)
+    return getattr(module, name) if LAZY[name] else module
 
 
 __all__ = sorted({"DTYPE_BYTES", *LAZY} | {

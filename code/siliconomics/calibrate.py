@@ -3,8 +3,8 @@
 ``python -m siliconomics.calibrate`` refits the constants of data/efficiencies.csv (`fit_kernels`, `fit_serving`,
 `fit_training`). A chip takes the constants of the first group on its chain that was measured: the chip itself,
 its family, its vendor, its class of memory, all chips. Past its family, a chip whose best product or read is measured
-(data/device_peaks.csv) takes those shares instead. The interval of a step is the 80 % range of measured over predicted on
-held-out rows: shapes left out (chip), chips left out with a sister in the fit (family), whole families left out (vendor).
+(data/device_peaks.csv) takes those shares instead. The interval of a step holds 80 % of the rows that were predicted from just
+that step: shapes left out (chip), chips left out with a sister in the fit (family), whole families left out (vendor).
 No chip of another vendor has kernel rows, so the steps beyond are a rule, not a measurement: each widens by `BEYOND`.
 """
 from __future__ import annotations
@@ -87,10 +87,9 @@ def main() -> None:
     from . import fit_kernels, fit_serving, fit_training
 
     rewrite(fit_kernels.FORMS, fit_kernels.refit())
+    rewrite(("prompt_attention", "experts"), fit_kernels.share_rows())
     rewrite(("training",), fit_training.fit_rows())
-    known = [fit_serving.prompt_attention()]
-    rewrite(("serving",), known)
-    rewrite(("serving",), known + fit_serving.fit_rows())
+    rewrite(("serving",), fit_serving.fit_rows())
     rewrite(("pass",), fit_serving.pass_rows())
 
 
@@ -133,6 +132,11 @@ def without(chip: str):
         _without = before
 
 
+def _measured_dtype(component: str, dtype: str) -> str:
+    """The dtype whose measurements stand for `dtype`."""
+    return "fp8" if DTYPE_BYTES[dtype] < 2 and component == "gemm" else "bf16"
+
+
 def _constants(component: str, chip: Chip, dtype: str) -> tuple:
     return _looked_up(component, chip, dtype, chip.name == _without)
 
@@ -140,7 +144,7 @@ def _constants(component: str, chip: Chip, dtype: str) -> tuple:
 @cache
 def _looked_up(component: str, chip: Chip, dtype: str, left_out: bool) -> tuple:
     """(basis, constants, low, high) of the first link of the chip's chain that has any."""
-    measured = "fp8" if DTYPE_BYTES[dtype] < 2 and component == "gemm" else "bf16"
+    measured = _measured_dtype(component, dtype)
     stored = _stored(component, measured)
     step, group = next(link for link in chain(chip) if link in stored and not (left_out and link[0] == "chip"))
     constants, (low, high) = stored[step, group], stored[step]
@@ -222,18 +226,26 @@ def interval(component: str, chip, dtype: str = "bf16") -> tuple[float, float, s
     return low, high, basis
 
 
-def widening(chip, dtype: str = "bf16") -> tuple[float, str]:
-    """(factor on the logarithm of an interval that was found on measured chips, basis): how much wider products are known here."""
-    basis, _, low, high = _constants("gemm", find_chip(chip), dtype)
-    own = _stored("gemm", "fp8" if DTYPE_BYTES[dtype] < 2 else "bf16")["chip"]
-    return max(1.0, float(np.log(high / low) / np.log(own[1] / own[0]))), basis
+def model_interval(component: str, kind: str, chip: Chip, dtype: str, more=()) -> tuple[float, float, str]:
+    """(low, high, basis): 80 % limits of measured over predicted time of whole models, from rows that were left out.
+
+    The widest of what applies: `kind` itself, its situations in `more`, and the rows of chips predicted without their own
+    kernels if this one has none (passes have one interval for all: their runs are on chips of either sort). Past the vendor,
+    and for dtypes without kernels, no row can test it: `BEYOND` for each.
+    """
+    basis = _constants("gemm", chip, dtype)[0]
+    step, other = STEPS.index(basis.split()[0]), DTYPE_BYTES[dtype] != DTYPE_BYTES[_measured_dtype("gemm", dtype)]
+    groups = [kind, *(f"{kind}, {situation}" for situation in (*more, *["chip not measured"] * (step > 0)))]
+    known = (stored(component).get((group, "measured_over_predicted")) for group in groups)
+    _, lows, highs = zip(*filter(None, known))
+    wider = BEYOND ** (max(0, step - STEPS.index("vendor")) + other)
+    return min(lows) ** wider, max(highs) ** wider, basis
 
 
 def pass_interval(phase: str, chip: Chip, dtype: str, seconds, bound=0.0) -> tuple:
-    """(low, high, basis): 80 % limits of a decode or prefill pass from measured ones, widened like `widening`; never below `bound`."""
-    _, low, high = stored("pass")[phase, "measured_over_predicted"]
-    wider, basis = widening(chip, dtype)
-    return plain(np.maximum(seconds * low**wider, bound)), plain(seconds * high**wider), basis
+    """(low, high, basis): 80 % limits of a decode or prefill pass, see `model_interval`; never below `bound`."""
+    low, high, basis = model_interval("pass", phase, chip, dtype)
+    return plain(np.maximum(seconds * low, bound)), plain(seconds * high), basis
 
 
 def gemm_seconds(chip, m, n, k, dtype="bf16", compute: str | None = None, quantise: bool = True):

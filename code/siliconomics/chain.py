@@ -197,8 +197,7 @@ def load_eto(folder, stages: bool = False) -> Chain:
 
 
 def _chain(chain) -> Chain:
-    if chain is None:
-        return load_chain()
+    chain = load_chain() if chain is None else chain
     if not isinstance(chain, Chain):
         raise BadValue(f"chain={chain!r}: a Chain (load_chain(), load_eto(folder)) or None is needed")
     return chain

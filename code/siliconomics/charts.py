@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from dataclasses import dataclass
 
 import altair as alt
@@ -71,16 +72,8 @@ def marker(value: float, scale=None):
 
 def _lines(text: str, width: int = 46) -> list[str] | str:
     """Break a heading at blanks so that no line is longer than `width`."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if len(longer) > width and lines[-1]:
-            lines.append(word)
-        else:
-            lines[-1] = longer
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
     return lines if len(lines) > 1 else lines[0]
-
-
 
 
 class Table:

@@ -128,9 +128,7 @@ def broadcast(**arrays) -> list[np.ndarray]:
 
 def plain(value):
     """Turn a 0-d array into the Python scalar it holds; leave other arrays alone."""
-    if isinstance(value, np.generic):
-        return value.item()
-    value = np.asarray(value)
+    value = value if isinstance(value, np.generic) else np.asarray(value)
     return value.item() if value.ndim == 0 else value
 
 

@@ -16,17 +16,21 @@ from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .checks import BadValue, known
 from .decode import decode
-from .fleet import rent
+from .fleet import HOURS_PER_YEAR, JOULES_PER_KWH, energy_cost, rent, site_energy
 from .kernels import plain as formula
 from .markets import shares
 from .measurements import measured, measured_mbu
+from .network import fibre_round_trip, local_sgd_overhead
 from .roofline import critical_batch, memory_floor
-from .scaling import lifetime_flops, lifetime_optimal
+from .scaling import growth_gap, growth_per_year, lifetime_flops, lifetime_optimal
 from .tables import table
+from .training import BYTES_A_PARAM, train_run
+from .training import mfu as utilisation
 from .units import dtype_bytes, fmt
 
 SAME_UNIT = {"%": "1"}  # shown as a percentage, compared as a fraction
-SHOWN_UNIT = {"1": "", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "USD": "$", "chip": "chips", "year": "years"}
+SHOWN_UNIT = {"1": "", "FLOP/byte": "FLOP/B", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "byte": "B", "USD": "$", "chip": "chips",
+              "d": "days", "day": "days", "year": "years"}
 TOLERANCE = {"equal": 0.05, "about": 0.10}  # a figure said roughly may miss by more
 PARTLY = 1.5
 _registry = {}
@@ -63,6 +67,8 @@ class Verdict:
             return ""
         if self.unit == "param":
             return f"{fmt(self.computed / 1e9)} B params"
+        if self.unit == "FLOP" and self.computed >= 1e15:
+            return f"{self.computed:.2e} FLOP".replace("e+", "e")
         if self.unit == "USD" and self.computed >= 1e6:
             return fmt(self.computed / 1e9, "$B") if self.computed >= 1e9 else fmt(self.computed / 1e6, "$M")
         return fmt(self.computed, SHOWN_UNIT.get(self.unit, self.unit))
@@ -203,6 +209,28 @@ def rent_that_the_summary_calls_hundreds_of_millions(chips=20_000, days=91.25, u
     return rent(chips, days * 86400, usd_per_chip_hour)
 
 
+# --- chapter 02: roofline --------------------------------------------------------------------------------------------
+
+@claim("M06", "1")
+def ridge_of_h100_over_a100(chip="H100 SXM", than="A100 SXM 80GB", dtype="bf16"):
+    return find_chip(chip).ridge(dtype) / find_chip(than).ridge(dtype)
+
+
+@claim("M16", "1")
+def flops_growth_across_dtypes(chip="H100 SXM", than="A100 SXM 80GB", dtype="fp8", than_dtype="bf16"):
+    return find_chip(chip).peak[dtype] / find_chip(than).peak[than_dtype]
+
+
+@claim("B01", "FLOP/byte")
+def ridge_of_h100(chip="H100 SXM", dtype="bf16"):
+    return find_chip(chip).ridge(dtype)
+
+
+@claim("B03", "1")
+def ridge_of_b100_over_h100(chip="B100", than="H100 SXM", dtype="bf16"):
+    return find_chip(chip).ridge(dtype) / find_chip(than).ridge(dtype)
+
+
 # --- chapter 03: FLOPs and bytes of a token ---------------------------------------------------------------------------
 
 @claim("M01", "FLOP")
@@ -277,9 +305,165 @@ def price_of_the_gpt4_servers(chips=20_000, chips_per_server=8, usd_per_server=2
     return chips / chips_per_server * usd_per_server
 
 
+@claim("S03", "FLOP")
+def work_of_20000_a100s(chips=20_000, days=95, mfu=0.34, chip="A100 SXM 40GB", dtype="bf16"):
+    return chips * days * 86400 * find_chip(chip).peak[dtype] * mfu
+
+
 @claim("S04", "chip")
 def h100s_for_gpt4(flop=2.15e25, chip="H100 SXM", days=90, mfu=0.40, dtype="bf16"):
     return formula(kernels.mfu)(1 / (days * 86400), flop, 1, find_chip(chip).peak[dtype]) / mfu
+
+
+# --- chapter 06: one site and many ------------------------------------------------------------------------------------
+
+YEAR = HOURS_PER_YEAR * 3600
+
+
+def _years(before: str, after: str) -> float:
+    released = {row["model"]: date.fromisoformat(row["release"]) for row in table("training_runs")}
+    return (released[after] - released[before]).days / 365.25
+
+
+@claim("S11", "1")
+def later_growth_over_earlier(first="GPT-3 175B", between="GPT-4", last="GPT-4.5", flop_between=None):
+    middle = flop_between or _training_flop(between)
+    later = growth_per_year(middle, _training_flop(last), _years(between, last))
+    return later / growth_per_year(_training_flop(first), middle, _years(first, between))
+
+
+@claim("S21", "1")
+def growth_in_half_a_year(per_quarter=0.60):
+    return (1 + per_quarter) ** 2
+
+
+@claim("M09", "1")
+def households_that_train_gpt3(joules_per_token=2.46, tokens=300e9, kwh_per_household=10_791):
+    return joules_per_token * tokens / JOULES_PER_KWH / kwh_per_household
+
+
+@claim("M11", "FLOP/s")
+def peak_of_the_cluster(chips=100_000, chip="H100 SXM", dtype="fp16"):
+    return chips * find_chip(chip).peak["bf16" if dtype == "fp16" else dtype]
+
+
+@claim("M12", "%")
+def compute_lost_to_stragglers(mfu=0.40, mfu_with_stragglers=0.30):
+    return 1 - mfu_with_stragglers / mfu
+
+
+@claim("D01", "%")
+def time_on_the_line_over_time_of_work(params=70e9, weights="bf16", bandwidth=12.5e9, chips=7000, batch_tokens=2e6, mfu=0.40, local_steps=500):
+    step = train_run(params, "H100 SXM", chips, batch_tokens, mfu).seconds
+    return local_sgd_overhead(params * dtype_bytes(weights), bandwidth, step, local_steps)
+
+
+@claim("D02", "day")
+def days_until_one_had_done_it(said="2023-11-17", published="2023-12-06"):
+    return (date.fromisoformat(published) - date.fromisoformat(said)).days
+
+
+@claim("D03", "s")
+def round_trip_across_the_united_states(metres=4.5e6):
+    return fibre_round_trip(metres)
+
+
+@claim("D04", "1")
+def gap_that_opens_between_memory_and_links(fast=1.6, slow=1.4, years=20):
+    return growth_gap(fast, slow, years)
+
+
+@claim("D05", "USD")
+def power_bill_of_100000_h100(joules=1.59 * 1e9 * JOULES_PER_KWH, usd_per_kwh=0.078):
+    return energy_cost(joules, usd_per_kwh)
+
+
+@claim("D06", "USD")
+def power_bill_of_20480_h100(chips=20_480, watts_per_chip=1389, load=0.8, pue=1.25, usd_per_kwh=0.083):
+    return energy_cost(site_energy(chips, watts_per_chip, YEAR, load, pue), usd_per_kwh)
+
+
+@claim("D07", "W")
+def mean_draw_of_90_twh(terawatt_hours=90):
+    return terawatt_hours * 1e9 * JOULES_PER_KWH / YEAR
+
+
+@claim("D08", "byte")
+def weights_and_optimizer_of_gpt4(params=1.8e12, bytes_per_param=BYTES_A_PARAM["weights"] + BYTES_A_PARAM["optimizer"]):
+    return params * bytes_per_param
+
+
+@claim("S12", "d")
+def days_of_the_llama_2_run(params=70e9, tokens=2e12, chips=1000, chip="A100 SXM 80GB", mfu=0.4347):
+    return train_run(params, chip, chips, tokens, mfu).seconds / 86400
+
+
+@claim("S13", "token")
+def batch_of_the_llama_2_run(run="Llama 2 70B"):
+    return next(row["batch_tokens"] for row in table("reported_runs") if row["run"] == run)
+
+
+def _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour):
+    return train_run(params, chip, 1, params * tokens_per_param, mfu, usd_per_chip_hour).usd
+
+
+@claim("S17", "USD")
+def rent_of_a_dense_trillion(params=1e12, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.533, usd_per_chip_hour=1.5):
+    return _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour)
+
+
+@claim("S18", "USD")
+def rent_of_ten_dense_trillions(params=1e13, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.533, usd_per_chip_hour=1.5):
+    return _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour)
+
+
+@claim("S19", "USD")
+def rent_of_an_optimal_70b(params=70e9, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.45, usd_per_chip_hour=1.5):
+    return _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour)
+
+
+@claim("M03", "%")
+def share_of_the_a100_peak(flops_per_second=200e12, chip="A100 SXM 80GB", dtype="bf16"):
+    return flops_per_second / find_chip(chip).peak[dtype]
+
+
+@claim("M04", "%")
+def mfu_of_mpt_70b(tokens_per_second_per_chip=1007, model="MPT-70B", chip="H100 SXM", context=2048):
+    return utilisation(tokens_per_second_per_chip, model, chip, 1, context)
+
+
+def _mfu_from_the_price(usd_per_mtok, usd_per_chip_hour, model, chip, context, causal):
+    return utilisation(usd_per_chip_hour / 3600 / usd_per_mtok * 1e6, model, chip, 1, context, causal=causal)
+
+
+@claim("M05", "%")
+def mfu_on_h100_with_half_of_the_scores(usd_per_mtok=1.95, usd_per_chip_hour=1.42, model="Llama 3.1 405B", chip="H100 SXM", context=8192, causal=True):
+    return _mfu_from_the_price(usd_per_mtok, usd_per_chip_hour, model, chip, context, causal)
+
+
+@claim("M07", "%")
+def gain_by_software(before=0.34, after=0.54):
+    return after / before - 1
+
+
+@claim("M08", "USD")
+def rent_of_gpt3_in_fp8(tokens=300e9, model="GPT-3 175B", context=2048, chip="H100 SXM", dtype="fp8", mfu=0.395, usd_per_chip_hour=1.42):
+    return rent(1, tokens / (mfu / utilisation(1, model, chip, 1, context, dtype)), usd_per_chip_hour)
+
+
+@claim("M10", "%")
+def mfu_behind_the_price_of_a_token(usd_per_mtok=1.95, usd_per_chip_hour=1.42, model="Llama 3.1 405B", chip="H100 SXM", context=8192, causal=False):
+    return _mfu_from_the_price(usd_per_mtok, usd_per_chip_hour, model, chip, context, causal)
+
+
+@claim("M15", "%")
+def mfu_of_palm(tokens_per_second=238_300, model="PaLM 540B", chip="TPU v4", chips=6144, context=2048):
+    return utilisation(tokens_per_second, model, chip, chips, context)
+
+
+@claim("B23", "1")
+def how_much_slower_the_rest_runs(flop_share=0.998, time_share=0.61):
+    return flop_share / time_share / ((1 - flop_share) / (1 - time_share))
 
 
 # --- chapter 07: bandwidth ------------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ import numpy as np
 from .catalog import chip, model
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
-from .fleet import depreciation, rent
-from .measurements import measured
-from .roofline import memory_floor
+from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
+from .measurements import measured, reported
+from .network import bus_bandwidth, local_sgd_overhead
+from .roofline import attainable, memory_floor
 from .scaling import doubling_time, growth_per_year, kaplan_loss, lifetime_flops, lifetime_optimal, loss, optimal, tokens_for
 from .tables import table
-from .training import train_step
+from .training import BYTES_A_PARAM, bubble_fraction, hfu, mfu, train_run, train_step
 from .units import dtype_bytes
 
 TOLERANCE = 0.01
@@ -141,6 +142,50 @@ def growth_of_a_valuation_per_year():
     return growth_per_year(before, after, (end - start).days / 365.25)
 
 
+# --- chapter 02 -----------------------------------------------------------------------------------------------------
+
+@key("02.1")
+def intensity_of_axpy():
+    return 2 / (3 * dtype_bytes("fp32"))
+
+
+@key("02.2")
+def teraflops_of_an_a100_at_64():
+    return attainable(64, "A100 SXM 80GB") / 1e12
+
+
+@key("02.3")
+def square_product_at_the_ridge_of_a_v5e():
+    return 3 / 2 * dtype_bytes("bf16") * chip("TPU v5e").ridge("bf16")
+
+
+@key("02.4")
+def mfu_against_the_dense_peak_in_percent():
+    return 20.6 * chip("H100 SXM").peak["fp8"] / chip("H100 SXM").peak["bf16"]
+
+
+@key("02.5")
+def gigabytes_a_second_in_a_gibibyte_display():
+    return 3120 * 2**30 / 1e9
+
+
+@key("02.6")
+def years_until_the_ridge_doubles():
+    return 2 * doubling_time(3.0 / 1.6)
+
+
+@key("02.7")
+def share_of_peak_in_grouped_attention_in_percent():
+    shape, card = model("Llama 3.1 70B"), chip("H100 SXM")
+    flops = shape.attention_flops(1) / shape.layers
+    return 100 * attainable(flops / (shape.kv_bytes_per_token("bf16") / shape.layers), card) / card.peak["bf16"]
+
+
+@key("02.8")
+def speed_up_of_a_sweep_in_float32():
+    return (7 * dtype_bytes("fp64") + 2) / (7 * dtype_bytes("fp32") + 2)
+
+
 # --- chapter 03 -----------------------------------------------------------------------------------------------------
 
 @key("03.1")
@@ -236,6 +281,109 @@ def months_in_which_compute_doubled():
 def budget_that_reads_all_public_text_in_1e28():
     budgets = np.geomspace(1e26, 1e30, 40_001)
     return budgets[np.searchsorted(optimal(budgets, "besiroglu")[1], 300e12)] / 1e28
+
+
+# --- chapter 05 -----------------------------------------------------------------------------------------------------
+
+@key("05.1")
+def mfu_of_llama_3_8b_in_percent():
+    return 100 * mfu(6514, "Llama 3.1 8B", "H100 SXM 96GB")
+
+
+@key("05.2")
+def mfu_of_mpt_70b_against_the_dense_peak_in_percent():
+    return 100 * mfu(1007, "MPT-70B", "H100 SXM", context=2048)
+
+
+@key("05.3")
+def share_of_the_forward_pass_that_palm_repeats_in_percent():
+    palm, = reported(run="PaLM 540B")
+    whole = hfu(palm["tokens_per_second_per_chip"], palm["model"], palm["chip"], context=palm["sequence"])
+    return 100 * (palm["hfu"] / palm["full"] - 1) / (whole / palm["full"] - 1)
+
+
+@key("05.4")
+def mfu_of_deepseek_v2_in_percent():
+    row, = reported(run="DeepSeek-V2")
+    return 100 * row["whole"]
+
+
+@key("05.5")
+def h100s_for_the_state_of_a_70b():
+    return np.ceil(model("Llama 3.1 70B").params * sum(BYTES_A_PARAM.values()) / chip("H100 SXM").memory_bytes)
+
+
+@key("05.6")
+def micro_batches_for_a_bubble_of_5_percent():
+    counts = np.arange(1, 1000)
+    return counts[bubble_fraction(16, counts, 4) <= 0.05][0]
+
+
+@key("05.7")
+def days_of_a_trillion_with_recomputation():
+    done_again = 4 / 3
+    return done_again * train_run(1e12, "A100 SXM 80GB", 3072, 450e9, 163e12 / chip("A100 SXM 80GB").peak["fp16"]).seconds / 86400
+
+
+@key("05.8")
+def joules_a_token_of_the_palm_run():
+    palm, = reported(run="PaLM 540B")
+    return site_energy(1, 378.5, palm["chip_hours"] * 3600, pue=1.08) / palm["tokens"]
+
+
+# --- chapter 06 -----------------------------------------------------------------------------------------------------
+
+def _llama3_mtbf(chips: float) -> float:
+    """Minutes between interruptions of that many chips, at the rate of Llama 3."""
+    seen = {(row["quantity"], row["cause"]): row for row in table("failures") if row["run"] == "Llama 3 405B"}
+    count, watched = seen["interruptions", "unexpected"], seen["watched", None]["value"]
+    return system_mtbf(mtbf(count["value"], watched / 60, count["chips"]), chips)
+
+
+@key("06.1")
+def megawatts_of_16384_h100():
+    return site_power(16_384, 10_200 / 8, load=0.9, pue=1.12) / 1e6
+
+
+@key("06.2")
+def minutes_between_failures_of_100000():
+    return _llama3_mtbf(100_000)
+
+
+@key("06.3")
+def youngs_interval_of_opt_in_minutes():
+    restarts = sum(row["value"] for row in table("failures") if (row["run"], row["quantity"]) == ("OPT-175B", "restarts"))
+    return checkpoint_interval(mtbf(restarts, 60 * 24 * 60), 2.0)
+
+
+@key("06.4")
+def share_of_faulty_gpus_in_percent():
+    causes = {row["cause"]: row["value"] for row in table("failures") if row["quantity"] == "unexpected interruptions"}
+    return 100 * causes["faulty GPU"] / sum(causes.values())
+
+
+@key("06.5")
+def line_for_405b_in_gigabit():
+    return local_sgd_overhead(405e9 * dtype_bytes("bf16"), 1e9 / 8, 5.0, 100) / 0.05
+
+
+@key("06.6")
+def line_of_intellect_1_in_megabit():
+    run, = (row for row in table("distributed_runs") if (row["run"], row["setting"]) == ("INTELLECT-1", "global"))
+    return 8 * bus_bandwidth(run["params"] * run["bytes_per_param"], run["sync_seconds"], run["sites"]) / 1e6
+
+
+@key("06.7")
+def watts_behind_a_token_in_fp8():
+    return 2.46 / train_run(175e9, "H100 SXM", 1, 1, mfu=0.395, dtype="fp8").seconds
+
+
+@key("06.8")
+def most_chips_at_a_goodput_of_80_percent():
+    chips = np.arange(1_000, 200_000, 10.0)
+    between = _llama3_mtbf(chips)
+    kept = goodput(checkpoint_interval(between, 0.5, "exact"), 0.5, between, 5.0)
+    return chips[kept >= 0.8][-1]
 
 
 # --- chapter 07 -----------------------------------------------------------------------------------------------------

@@ -25,16 +25,17 @@ WIDEST_GROUP = 32  # query heads on one key-value head; wider ones ran a slow fa
 
 @dataclass(frozen=True)
 class Form:
-    """A kernel and its constants: name -> (start, lowest, highest) of the fit."""
+    """A kernel and its constants: name -> (start, lowest, highest) of the fit. Residuals above `scatter` count linearly."""
 
     kernel: object
     constants: dict
+    scatter: float = 0.1  # what these simple forms miss anyway
 
 
 FORMS = {
     "gemm": Form(kernels.gemm_seconds, {
         "launch": (4e-6, 5e-7, 5e-5), "bandwidth_share": (0.8, 0.3, 1.0), "compute_share": (0.7, 0.2, 1.0), "sharpness": (2.5, 1.0, 8.0),
-        "depth": (8e-10, 1e-11, 5e-9)}),
+        "depth": (8e-10, 1e-11, 5e-9)}, 0.02),
     "attention": Form(kernels.attention_decode_seconds, {
         "launch": (8e-6, 1e-6, 5e-5), "bandwidth_share": (0.9, 0.3, 1.0), "sharpness": (2.0, 1.0, 8.0), "block": (1e7, 1e5, 1e9),
         "block_grouped": (1e7, 1e5, 1e9), "join": (6e-6, 1e-7, 1e-4), "join_half": (300.0, 1.0, 1e5), "cache_share": (0.5, 0.02, 1.0)}),
@@ -137,7 +138,7 @@ def fit(component: str, rows: Rows) -> tuple[float, ...]:
     measured, families = np.log(thin.seconds), {name: family(find_chip(name)) for name in set(thin.chip.tolist())}
     weight = np.array([list(families.values()).count(families[name]) ** -0.5 for name in thin.chip.tolist()])
     found = least_squares(lambda x: weight * (np.log(thin.predicted(component, np.exp(x))) - measured), start, bounds=(low, high),
-                          loss="soft_l1", f_scale=0.1)
+                          loss="soft_l1", f_scale=FORMS[component].scatter)
     return tuple(np.exp(found.x))
 
 
@@ -180,29 +181,58 @@ def leave_one_out(component: str, dtype: str = "bf16") -> list[dict]:
     return held_out
 
 
-def _ends(ratios: dict, chips) -> np.ndarray:
-    """80 % limits of the logarithm of measured over predicted, over the rows of `chips`."""
-    return np.quantile(np.log(np.concatenate([ratios[name] for name in sorted(chips)])), (0.1, 0.9))
+def limits(ratios, units) -> tuple[float, float]:
+    """80 % limits of measured over predicted for a unit (a chip, a setting, a source) that was not seen, from rows left out.
+
+    As in split conformal prediction, the 80 % quantile of the distance between measured and predicted, of their logarithms,
+    on either side: which side the next unit errs to is not known. Rows of a unit err together, so each unit counts once.
+    """
+    off, (_, unit, rows) = np.abs(np.log(ratios)), np.unique(list(units), return_inverse=True, return_counts=True)
+    order = np.argsort(off, kind="stable")
+    reached = np.cumsum(1.0 / rows[unit[order]]) / len(rows)
+    farthest = off[order][np.searchsorted(reached, 0.8 - 1e-9)]
+    return float(np.exp(-farthest)), float(np.exp(farthest))
 
 
 def _intervals(component: str, dtype: str) -> dict:
-    """step -> (low, high, rows): 80 % limits of measured over predicted on held-out rows, never narrower than the step before.
-
-    A step that only some chips can test (few have a sister) widens the limits of all by what it costs those.
-    """
-    ratios = {step: {} for step in STEPS}
-    for held in leave_one_out(component, dtype):
-        ratios.setdefault(held["step"], {})[held["chip"]] = held["rows"].seconds / held["predicted"]
-    ends, limits = np.zeros(2), {}
+    """step -> (low, high, rows): limits of the rows predicted from that step, never narrower than the step before."""
+    held, limit, found = leave_one_out(component, dtype), (1.0, 1.0), {}
     for step in STEPS:
-        tested = ratios[step].keys()
-        if tested == ratios["chip"].keys():
-            wider = _ends(ratios[step], tested)
-        else:
-            wider = ends * (np.maximum(1.0, _ends(ratios[step], tested) / _ends(ratios["chip"], tested)) if tested else BEYOND)
-        ends = np.array([min(ends[0], wider[0]), max(ends[1], wider[1])])
-        limits[step] = (*np.exp(ends), sum(map(len, ratios[step].values())))
-    return limits
+        ratios = {h["chip"]: h["rows"].seconds / h["predicted"] for h in held if h["step"] == step}
+        tested = limits(np.concatenate(list(ratios.values())), np.repeat(list(ratios), list(map(len, ratios.values())))) if ratios else (
+            limit[0]**BEYOND, limit[1]**BEYOND)
+        limit = min(limit[0], tested[0]), max(limit[1], tested[1])
+        found[step] = (*limit, sum(map(len, ratios.values())))
+    return found
+
+
+def _by_chip(without: str = "") -> dict:
+    """(component, constant) -> chip -> its rows of kernel_shares.csv, engines and dtypes together."""
+    found = {}
+    for row in table("kernel_shares"):
+        if row["chip"] != without:
+            found.setdefault((row["component"], row["constant"]), {}).setdefault(row["chip"], []).append(row)
+    return found
+
+
+def _geometric(values) -> float:
+    return float(np.exp(np.mean(np.log(values))))
+
+
+def shares(without: str = "") -> dict:
+    """(component, "all", constant) -> geometric mean over chips of what the engines reach there; a chip may be left out."""
+    return {(component, "all", constant): _geometric([_geometric([row["value"] for row in rows]) for rows in chips.values()])
+            for (component, constant), chips in _by_chip(without).items()}
+
+
+def share_rows() -> list[dict]:
+    """Rows of data/efficiencies.csv for prompt attention and experts: the mean, and the lowest and highest chip."""
+    out, means = [], shares()
+    for (component, constant), chips in _by_chip().items():
+        own = [_geometric([row["value"] for row in rows]) for rows in chips.values()]
+        ends, timed = (means[component, "all", constant], min(own), max(own)), sum(row["rows"] for rows in chips.values() for row in rows)
+        out.append(_entry(component, "all", "all", "all", constant, *ends, timed))
+    return out
 
 
 def _spread(component: str, dtype: str, chips: frozenset):

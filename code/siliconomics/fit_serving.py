@@ -1,8 +1,8 @@
-"""What does an engine add to the kernels? Host time a step and a sequence, and how many experts are really read.
+"""What does an engine add to the kernels? Host time a step and a sequence.
 
-Fitted to data/serving.csv: dense models give the host time of their engines, models of experts the bandwidth that their
-experts seem to be read at and the host of engines seen with nothing else. `left_out` predicts whole models, chips, engines
-or sources without a row of theirs in the fit; their residuals are the intervals of `serve`.
+Fitted to data/serving.csv: dense models give the host time of their engines, models of experts that of engines seen with
+nothing else. `left_out` predicts whole models, chips, engines or sources without a row of theirs in the fit; their residuals
+are the intervals of `serve`.
 """
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from functools import cache
 
 import numpy as np
 
-from . import calibrate
+from . import calibrate, fit_kernels
 from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .checks import BadValue
 from .decode import decode
+from .fit_kernels import limits
 from .forward import Shard, forward_parts
 from .predictions import normal, pass_seconds
 from .serving import assumed_cache, host_of, steady
@@ -25,9 +26,8 @@ from .transformer import Load
 SETTING = ("model", "chip", "chips", "software", "weights", "pipeline", "attention_data")  # what a shard and its engine depend on
 HOST = {"host_step": (6e-4, 1e-5, 1e-2), "host_sequence": (2e-5, 1e-7, 1e-3)}  # seconds: start, lowest, highest of the fit
 OUTSIDE = ("JAX", "Google")  # runs on TPUs of 2022, whose torus and split of the caches this model does not know
-EXPERTS = {("serving", "experts", "bandwidth_share"): (0.95, 0.3, 2.0)}
-UNSEEN = {key: start for key, (start, *_) in EXPERTS.items()}  # before or without any model of experts
 GROUPS = ("model", "chip", "software", "source")  # left out by these; all rows of a run share their values, so no copy is on both sides
+SITUATIONS = {"": "model", ", unknown software": "software", ", chip not measured": "chip"}  # of an interval -> what was left out
 
 
 @cache
@@ -90,40 +90,37 @@ def on_trial(constants: dict):
         calibrate.trial.update(before)
 
 
-def _search(rows, bounds: dict, fixed: dict) -> dict:
-    """The constants in `bounds` that fit the rows best; each model on a chip under an engine weighs the same."""
-    from scipy.optimize import least_squares
-
-    if not rows or not bounds:
-        return {}
-    start, low, high = np.log(np.array(list(bounds.values())).T)
-    kinds = [(row["model"], row["chip"], row["software"]) for row in rows]
-    weight = np.array([kinds.count(kind) ** -0.5 for kind in kinds])
-    measured = np.log([row["tpot_seconds"] for row in rows])
-
-    def residuals(x):
-        with on_trial(fixed | dict(zip(bounds, np.exp(x)))):
-            return weight * (np.log(predicted(rows)) - measured)
-
-    return dict(zip(bounds, np.exp(least_squares(residuals, start, bounds=(low, high), loss="soft_l1", f_scale=0.02, diff_step=0.01).x)))
-
-
 def fit(rows) -> dict:
-    """(component, group, constant) -> value. Engines that served dense models first, then experts and the other engines."""
-    return dict(_fit(tuple(row["id"] for row in rows)))
+    """(component, group, constant) -> value: the host of each engine from its dense models, or from those of experts if it has no other.
+
+    An engine not seen has the mean of those seen with dense models: the host of others takes up what the experts' model lacks.
+    """
+    found, ids = {}, lambda some: tuple(row["id"] for row in some)
+    engines = {row["software"]: [r for r in rows if r["software"] == row["software"]] for row in rows}
+    dense = {engine: [row for row in own if not row["experts"]] for engine, own in engines.items()}
+    for engine, own in engines.items():
+        found |= _host(engine, ids(dense[engine] or own))
+    clean = [engine for engine in engines if dense[engine]] or list(engines)
+    return found | {("serving", "mean", c): float(np.mean([found["serving", engine, c] for engine in clean])) for c in HOST}
 
 
 @cache
-def _fit(ids: tuple) -> dict:
+def _host(engine: str, ids: tuple) -> dict:
+    """The constants of `HOST` that fit an engine's rows best; each model on a chip weighs the same."""
+    from scipy.optimize import least_squares
+
     rows = [row for row in served() if row["id"] in set(ids)]
-    dense, experts = [r for r in rows if not r["experts"]], [r for r in rows if r["experts"]]
-    names = lambda some: sorted({r["software"] for r in some})  # noqa: E731
-    host = lambda engines: {("serving", e, c): bounds for e in engines for c, bounds in HOST.items()}  # noqa: E731
-    unfitted = {key: start for key, (start, *_) in host(names(experts)).items()} | UNSEEN
-    found = _search(dense, host(names(dense)), unfitted)
-    found |= _search(experts, host(set(names(experts)) - set(names(dense))) | EXPERTS, found)
-    engines = {group for _, group, _ in found} - {"experts"}
-    return found | {("serving", "mean", c): float(np.mean([found["serving", e, c] for e in engines])) for c in HOST}
+    start, low, high = np.log(np.array(list(HOST.values())).T)
+    kinds = [(row["model"], row["chip"]) for row in rows]
+    weight = np.array([kinds.count(kind) ** -0.5 for kind in kinds])
+    measured, names = np.log([row["tpot_seconds"] for row in rows]), [("serving", engine, c) for c in HOST]
+
+    def residuals(x):
+        with on_trial(dict(zip(names, np.exp(x)))):
+            return weight * (np.log(predicted(rows)) - measured)
+
+    found = least_squares(residuals, start, bounds=(low, high), loss="soft_l1", f_scale=0.02, diff_step=0.01)
+    return dict(zip(names, map(float, np.exp(found.x))))
 
 
 def left_out(column: str) -> list[dict]:
@@ -134,7 +131,8 @@ def left_out(column: str) -> list[dict]:
         fitted = fit(others)
         strangers = {r["software"] for r in mine} - {r["software"] for r in others}
         fitted |= {("serving", s, c): fitted["serving", "mean", c] for s in strangers for c in HOST}
-        with on_trial(UNSEEN | fitted), calibrate.without(group if column == "chip" else ""):
+        chip = group if column == "chip" else ""
+        with on_trial(fit_kernels.shares(chip) | fitted), calibrate.without(chip):
             done += [{**row, "predicted": float(p)} for row, p in zip(mine, predicted(mine))]
     return done
 
@@ -165,19 +163,13 @@ def fit_rows() -> list[dict]:
     for (component, group, constant), value in central.items():
         values = [value, *(s[component, group, constant] for s in spread if (component, group, constant) in s)]
         out.append(_entry(component, group, constant, value, min(values), max(values), len(rows)))
-    known, unknown = left_out("model"), left_out("software")
-    for experts, kind in ((False, "dense"), (True, "experts")):
-        some = [[r for r in done if r["experts"] == experts] for done in (known, unknown)]
-        ends = np.array([limits([r["tpot_seconds"] / r["predicted"] for r in done], map(setting, done)) for done in some])
-        n, wider = sum(r["experts"] == experts for r in rows), (ends[:, 0].min(), ends[:, 1].max())  # less known is never narrower
-        out.append(_entry("serving", kind, "measured_over_predicted", 1.0, *ends[0], n))
-        out.append(_entry("serving", f"{kind}, unknown software", "measured_over_predicted", 1.0, *wider, n))
+    for situation, column in SITUATIONS.items():
+        done = left_out(column)
+        for experts, kind in ((False, "dense"), (True, "experts")):
+            some = [r for r in done if r["experts"] == experts]
+            ends = limits([r["tpot_seconds"] / r["predicted"] for r in some], map(setting, some))
+            out.append(_entry("serving", kind + situation, "measured_over_predicted", 1.0, *ends, len(some)))
     return out
-
-
-def prompt_attention() -> dict:
-    """The compute share of the attention of prompts, which no kernel row measures: forward passes of FlashAttention-2 and later."""
-    return _entry("serving", "prompt attention", "compute_share", 0.5, 0.35, 0.75, 0, "dao2023", "estimate")
 
 
 def pass_rows() -> list[dict]:
@@ -186,23 +178,10 @@ def pass_rows() -> list[dict]:
                    map(setting, passes(phase))), len(passes(phase)), "gptfast2023;lmdeploy2023") for phase in ("decode", "prefill")]
 
 
-def setting(row: dict) -> tuple:
+def setting(row: dict) -> str:
     """What rows share that err together: model, chip and engine."""
-    return row["model"], row["chip"], row["software"]
-
-
-def limits(ratios, settings) -> tuple[float, float]:
-    """80 % limits of measured over predicted in a setting not seen.
-
-    Rows of one setting err together, so counting rows would promise too much: the spread is that between the means of
-    settings, one more than were seen, and that within them, both of the logarithm.
-    """
-    logs, settings = np.log(ratios), np.array(["|".join(map(str, s)) for s in settings])
-    means, within = zip(*((logs[settings == s].mean(), logs[settings == s].var()) for s in sorted(set(settings))))
-    several = len(means) > 1
-    spread = np.sqrt((np.var(means, ddof=1) * (1 + 1 / len(means)) if several else 0.0) + np.mean(within))
-    return tuple(np.exp(np.mean(means) + np.array([-1.0, 1.0]) * calibrate.NORMAL_80 * spread))
+    return f"{row['model']}, {row['chip']}, {row['software']}"
 
 
 def _entry(component, group, constant, value, low, high, rows, source="inferencex_2026;nvidia_aiconfigurator_2026", confidence="derived") -> dict:
-    return calibrate.entry(component, "all", group, "all", constant, (value, low, high), rows, source, "2026-11-24", confidence)
+    return calibrate.entry(component, "all", group, "all", constant, (value, low, high), rows, source, "2026-11-26", confidence)

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 
 from .calibrate import NORMAL_80, entry
+from .fit_kernels import limits
 from .tables import table
 from .train_calibration import SHARES, SPREAD, factors, keys, product_share, seconds
 from .train_parts import step_parts
@@ -27,7 +28,7 @@ def cases() -> tuple:
     for row in sorted(best.values(), key=lambda r: r["id"]):
         run = step_of(row)
         time = quantity(row, run, row["value"])
-        parts = {kind: part / time for kind, part in step_parts(*run).items()}
+        parts = {kind: part / time for kind, part in step_parts(*run, row["network"]).items()}
         found.append((row, run, parts, *keys(run[0], run[1], row["software"] or row["source"][0])))
     return tuple(found)
 
@@ -99,18 +100,12 @@ def by_model(case) -> str:
     return f"{case[0]['source'][0]} {case[0]['model']}"
 
 
-def limits(errors) -> tuple[float, float]:
-    """80 % interval of measured over predicted, from logarithms of predicted over measured."""
-    high, low = np.quantile(errors, [0.1, 0.9])
-    return math.exp(-low), math.exp(-high)
-
-
 def _intervals() -> dict:
     """Limits of left-out dense runs of software that is in the fit and that is not, and of runs with experts."""
     tenth, source = left_out(lambda case: int(case[0]["run"][1:]) % 10), left_out(by_source)
     split = {"known": (tenth, 0), "unseen": (source, 0), "experts": (source, 1)}
-    kept = {name: [e for case, e in errors if bool(case[1][0].moe_layers) == mixed] for name, (errors, mixed) in split.items()}
-    return {f"interval:{name}": limits(errors) for name, errors in kept.items()}
+    kept = {name: [(case, e) for case, e in errors if bool(case[1][0].moe_layers) == mixed] for name, (errors, mixed) in split.items()}
+    return {f"interval:{name}": limits([math.exp(-e) for _, e in some], [by_source(case) for case, _ in some]) for name, some in kept.items()}
 
 
 def _entry(name: str, value: float, low: float, high: float, of: list) -> dict:

@@ -64,11 +64,13 @@ def _products(chip: Chip, dtype, compute, rows, shapes) -> np.ndarray:
 def _attention(model: Transformer, chip: Chip, kv, load: Load, at: Shard):
     """Seconds of the attention kernels over all layers: reading the caches, and the scores of fresh prompts.
 
-    A latent cache serves all heads of a rank at once, so that its arithmetic can take longer than its bytes.
+    A latent cache serves all heads of a rank at once, so that its arithmetic can take longer than its bytes. A short prompt
+    fills the chip badly: one of `half_length` tokens reaches half of the rate of a long one.
     """
     sequences, fresh = load.sequences / at.attention_data, load.fresh / at.attention_data
     heads, kv_heads = model.heads / at.tensor, np.maximum(model.kv_heads / at.tensor, 1.0)
-    reached = chip.peak[chip.best_16bit] * calibrate.constant("serving", "prompt attention", "compute_share")
+    reached = chip.peak[chip.best_16bit] * calibrate.constant("prompt_attention", "all", "compute_share")
+    short = 1.0 + calibrate.constant("prompt_attention", "all", "half_length") / np.maximum(load.prompt, 1.0)
     latent = 2.0 * heads * (2 * model.kv_rank + model.rope_dim) if model.kv_rank else 0.0  # FLOPs of a token on a cached one
     seconds = 0.0
     for layers, seen in ((model.full_layers, np.inf), (model.windowed_layers, float(model.window))):
@@ -77,7 +79,7 @@ def _attention(model: Transformer, chip: Chip, kv, load: Load, at: Shard):
             reading = calibrate.attention_seconds(chip, sequences, cached, heads, kv_heads, model, kv)
             span = formula(kernels.causal_span)(load.prompt, seen)
             scores = fresh * formula(kernels.attention_flops)(heads, model.head_dim, model.v_dim or model.head_dim, span)
-            seconds = seconds + layers * (np.maximum(reading, sequences * cached * latent / reached) + scores / reached)
+            seconds = seconds + layers * (np.maximum(reading, sequences * cached * latent / reached) + scores * short / reached)
     return seconds
 
 
@@ -91,15 +93,15 @@ def _experts(model: Transformer, chip: Chip, dtype, compute, tokens, at: Shard):
 def _routed(model: Transformer, chip: Chip, dtype, compute, tokens, at: Shard):
     """Seconds of one layer's routed experts on one chip.
 
-    Each distinct expert is read once; half a tile of its rows is padding. How fast is fitted to served models of experts, and
-    stands above the share of other products: tokens of one batch agree on experts more than independent ones would.
+    Each distinct expert is read once, at the share of the bandwidth that timed layers of experts reach; half a tile of its rows
+    is padding. Popular experts are hit again and again, so that a batch reads fewer than even routing would.
     """
     used = chip.compute_dtype(dtype, compute)
     reached, sixteen = calibrate.efficiency(chip, used), calibrate.efficiency(chip, chip.best_16bit)
-    hit, rows = model.distinct_experts(np.maximum(tokens, 1.0)), tokens * model.experts_active
+    rows, share, evenness = tokens * model.experts_active, *(calibrate.constant("experts", "all", c) for c in ("bandwidth_share", "evenness"))
+    hit = formula(kernels.uneven_experts)(model.experts, model.experts_active, np.maximum(tokens, 1.0), evenness)
     read = model.expert_params * hit * dtype_bytes(dtype) + SIXTEEN * rows * (2 * model.d_model + 3 * model.expert_d_ff)
     flops = 2.0 * model.expert_params * (rows + hit * TILE / 2)
-    share = calibrate.constant("serving", "experts", "bandwidth_share")
     times = read / (at.ranks * chip.bandwidth * share), flops / (at.ranks * chip.peak[used] * reached.compute_share)
     return EXPERT_LAUNCHES * sixteen.launch + formula(kernels.smooth_max)(*times, reached.sharpness)
 

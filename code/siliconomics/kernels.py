@@ -12,12 +12,12 @@ import numpy as np
 from numba import njit
 
 
-def kernel(function):
-    """Compile without fast-math and without the interpreter's lock, cached on disk where a cache folder can be written."""
+def kernel(function, fastmath=False):
+    """Compile without the interpreter's lock, and without fast-math if not asked for, cached on disk where a folder can be written."""
     try:
-        return _forgiving(njit(cache=True, error_model="numpy", nogil=True)(function))
+        return _forgiving(njit(cache=True, error_model="numpy", nogil=True, fastmath=fastmath)(function))
     except RuntimeError:  # read-only installation and no writable home: numba finds no place for its cache
-        return njit(error_model="numpy", nogil=True)(function)
+        return njit(error_model="numpy", nogil=True, fastmath=fastmath)(function)
 
 
 def _forgiving(compiled):
@@ -73,6 +73,17 @@ def matmul_flops(m, n, k):
 def distinct_experts(experts, active, batch):
     """Expected experts of one layer that a batch touches, k of E a token, even routing: E (1 - (1 - k/E)^B)."""
     return experts * (1.0 - (1.0 - active / experts) ** batch)
+
+
+@kernel
+def uneven_experts(experts, active, batch, evenness):
+    """The same where experts differ in popularity, a gamma distribution of shape s: E (1 - (1 - k/E) (1 + (B-1) k/(E s))^-s).
+
+    The popularity of an expert is its rate of hits; mixed over a gamma distribution, no hit in B - 1 tokens has the negative
+    binomial's chance. A large s is even routing.
+    """
+    share = active / experts
+    return experts * (1.0 - (1.0 - share) * (1.0 + (batch - 1.0) * share / evenness) ** -evenness)
 
 
 @kernel
@@ -264,11 +275,12 @@ def step_seconds(overlap, weight_seconds, kv_seconds, compute_seconds):
 
 @kernel
 def decode_point(overlap, batch, weight_seconds, kv_seconds, compute_seconds, held, capacity, usd_per_second):
-    """One decode step from its times at peak rates: the nine outputs in the order of `OUTPUTS`."""
+    """One decode step from its times at peak rates: the seven numbers of `OUTPUTS`, then its two flags."""
     seconds = step_seconds(overlap, weight_seconds, kv_seconds, compute_seconds)
     per_second, memory_seconds = 1.0 / seconds, weight_seconds + kv_seconds  # one division serves four outputs
-    return (seconds, batch * per_second, per_second, utilisation(compute_seconds, per_second), utilisation(memory_seconds, per_second),
-            held, usd_per_second * seconds / batch * 1e6, compute_seconds > memory_seconds, held <= capacity)
+    numbers = (seconds, batch * per_second, per_second, utilisation(compute_seconds, per_second), utilisation(memory_seconds, per_second),
+               held, usd_per_second * seconds / batch * 1e6)
+    return numbers, compute_seconds > memory_seconds, held <= capacity
 
 
 OUTPUTS = ("seconds", "tokens_per_second", "tokens_per_second_per_user", "mfu", "mbu", "memory_bytes", "usd_per_mtok",
@@ -288,11 +300,10 @@ def decode_grid(peak, bandwidth, memory, params, shared_params, expert_params, e
         weights = (shared_params + expert_params * distinct_experts(experts, active, b)) * weight_width
         tokens = cached_tokens(context[i], window, full_layers, windowed_layers)
         kv = b * layer_bytes * tokens
-        point = decode_point(overlap, b, memory_floor(weights, n, bandwidth), memory_floor(kv, n, bandwidth),
-                             2.0 * compute_params * b / (n * peak), params * weight_width + kv, n * memory, usd[i] * n / 3600.0)
-        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = point[0], point[1], point[2], point[3], point[4]
-        out[5, i], out[6, i], out[7, i], out[8, i] = point[5], point[6], point[7], point[8]
-        out[9, i] = b * attention_flops(heads, head_dim, v_dim, tokens)
+        p, bound, fits = decode_point(overlap, b, memory_floor(weights, n, bandwidth), memory_floor(kv, n, bandwidth),
+                                      2.0 * compute_params * b / (n * peak), params * weight_width + kv, n * memory, usd[i] * n / 3600.0)
+        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i], out[5, i], out[6, i] = p
+        out[7, i], out[8, i], out[9, i] = bound, fits, b * attention_flops(heads, head_dim, v_dim, tokens)
 
 
 @kernel
@@ -305,27 +316,8 @@ def sweep_block(overlap, batch, weight_seconds, compute_seconds, kv_seconds, kv_
     for i in range(batch.size):
         b, w, c = batch[i], weight_seconds[i], compute_seconds[i]
         for j in range(kv_seconds.size):
-            p = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
-            seconds[i, j], rate[i, j], per_user[i, j], mfu_[i, j], mbu_[i, j] = p[0], p[1], p[2], p[3], p[4]
-            held[i, j], usd[i, j], bound[i, j], fits[i, j] = p[5], p[6], p[7], p[8]
-
-
-@kernel
-def pick(point, index):
-    """One of the seven numbers of a `decode_point`; its tuple is mixed, so a running index needs the branches."""
-    if index == 0:
-        return point[0]
-    if index == 1:
-        return point[1]
-    if index == 2:
-        return point[2]
-    if index == 3:
-        return point[3]
-    if index == 4:
-        return point[4]
-    if index == 5:
-        return point[5]
-    return point[6]
+            numbers, bound[i, j], fits[i, j] = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
+            seconds[i, j], rate[i, j], per_user[i, j], mfu_[i, j], mbu_[i, j], held[i, j], usd[i, j] = numbers
 
 
 @kernel
@@ -364,11 +356,11 @@ def best_block(overlap, batch, weight_seconds, compute_seconds, kv_seconds, kv_b
         if falls_with_seconds(index):
             at = quickest_that_fits(overlap, b, w, c, kv_seconds, kv_bytes, weights_held, room, slowest, sense)
             if at >= 0:
-                low = sign * pick(decode_point(overlap, b, w, b * kv_seconds[at], c, 0.0, capacity, usd_per_second), index)
+                low = sign * decode_point(overlap, b, w, b * kv_seconds[at], c, 0.0, capacity, usd_per_second)[0][index]
         else:
             for j in range(kv_seconds.size):
-                p = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
-                value = sign * pick(p, index)
+                p, _, _ = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
+                value = sign * p[index]
                 if p[5] <= room and p[0] <= slowest and value < low:
                     low, at = value, j
         if low < best:
@@ -394,8 +386,8 @@ def pareto_block(overlap, batch, weight_seconds, compute_seconds, kv_seconds, kv
             first = quickest_that_fits(overlap, b, w, c, kv_seconds, kv_bytes, weights_held, room, slowest, 1.0)
             first, last = (first, first + 1) if first >= 0 else (0, 0)
         for j in range(first, last):
-            p = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
-            x, y = x_sign * pick(p, x_index), y_sign * pick(p, y_index)
+            p, _, _ = decode_point(overlap, b, w, b * kv_seconds[j], c, weights_held + b * kv_bytes[j], capacity, usd_per_second)
+            x, y = x_sign * p[x_index], y_sign * p[y_index]
             k = np.searchsorted(front_x, x, side="right") - 1
             if p[0] <= slowest and p[5] <= room and (k < 0 or y < front_y[k]):
                 found[count, 0], found[count, 1], found[count, 2], found[count, 3] = x, y, i, j

@@ -146,10 +146,8 @@ def lorenz(values) -> tuple[np.ndarray, np.ndarray]:
     return np.linspace(0.0, 1.0, held.shape[-1]), held / held[..., -1:]
 
 
-def _metric(chip, metric: str, dtype: str) -> float:
-    rates = {"flops": lambda: chip.peak[dtype], "bandwidth": lambda: chip.bandwidth,
-             "tpp": lambda: max(rate * DTYPE_BYTES[d] for d, rate in chip.peak.items())}
-    return rates[metric]()
+METRICS = {"flops": lambda chip, dtype: chip.peak[dtype], "bandwidth": lambda chip, dtype: chip.bandwidth,
+           "tpp": lambda chip, dtype: max(rate * DTYPE_BYTES[d] for d, rate in chip.peak.items())}
 
 
 def h100_equivalents(units, chip, metric: str = "flops", dtype: str = "bf16"):
@@ -177,8 +175,8 @@ def h100_equivalents(units, chip, metric: str = "flops", dtype: str = "bf16"):
     >>> round(h100_equivalents(1, "A100 SXM 80GB"), 4)
     0.3153
     """
-    choice("metric", metric, ("flops", "bandwidth", "tpp"))
-    ratio = _metric(find_chip(chip), metric, dtype) / _metric(find_chip("H100 SXM"), metric, dtype)
+    rate = METRICS[choice("metric", metric, METRICS)]
+    ratio = rate(find_chip(chip), dtype) / rate(find_chip("H100 SXM"), dtype)
     return plain(number("units", units, zero=True) * ratio)
 
 

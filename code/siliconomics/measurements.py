@@ -5,6 +5,7 @@ from .catalog import chip as find_chip
 from .checks import BadValue
 from .decode import mbu
 from .tables import table
+from .training import mfu
 
 SECONDS = {
     "tokens_per_second_per_user": lambda row: 1.0 / row["value"],
@@ -38,6 +39,62 @@ def measured(**where) -> list[dict]:
     ['9.53 ms']
     """
     return [{**row, "seconds": SECONDS[row["quantity"]](row)} for row in _matching("measurements", where)]
+
+
+RATES = {  # tokens a second and chip of a row of training_steps.csv
+    "tokens_per_second_per_chip": lambda row: row["value"],
+    "step_seconds": lambda row: row["sequences"] * row["sequence"] / row["value"] / row["chips"],
+}
+MANY = 64  # chips from which a published benchmark counts as a run
+
+
+def reported(**where) -> list[dict]:
+    """Rows of reported_runs.csv that match every condition, each with its MFU derived again.
+
+    Parameters
+    ----------
+    **where
+        Column = value, or a tuple of values of which one must match.
+
+    Returns
+    -------
+    list of dict
+        In the file's order. Added are the MFU from tokens a second, by 6N alone (`step`), with half (`causal`) and all (`full`) of the
+        attention FLOPs, and from tokens over all chip-hours by 6N (`whole`); None where the source lacks what it takes.
+
+    Raises
+    ------
+    BadValue
+        If a column does not exist.
+
+    Examples
+    --------
+    >>> palm, = reported(run="PaLM 540B")
+    >>> [f"{palm[name]:.1%}" for name in ("step", "full", "whole")]
+    ['45.7%', '46.2%', '30.4%']
+    """
+    return [row | derived(row) for row in _matching("reported_runs", where)]
+
+
+def benchmarked() -> list[dict]:
+    """Rows of training_steps.csv on 64 chips or more whose run prints an MFU too, in the columns of `reported`."""
+    printed = {(row["run"], row["quantity"]): row["value"] for row in table("training_steps")}
+    named = {row["name"] for row in table("models")}
+    first = {row["run"]: row for row in reversed(table("training_steps")) if row["quantity"] in RATES and row["model"] in named
+             and (row["chips"] or 0) >= MANY and (row["run"], "mfu") in printed}
+    rows = [row | {"tokens_per_second_per_chip": RATES[row["quantity"]](row), "chip_hours": None, "mfu": printed[run, "mfu"],
+                   "hfu": printed.get((run, "hfu"))} for run, row in sorted(first.items())]
+    return [row | derived(row) for row in rows]
+
+
+def derived(row: dict) -> dict:
+    """What `reported` adds to a row."""
+    def of(rate, context=None, causal=False):
+        return rate and mfu(rate, row["model"], row["chip"], 1, context, row["dtype"], causal)
+
+    step, hours = row["tokens_per_second_per_chip"], row["chip_hours"]
+    return {"step": of(step), "causal": of(step, row["sequence"], True), "full": of(step, row["sequence"]),
+            "whole": of(hours and row["tokens"] / hours / 3600)}
 
 
 def _matching(name: str, where: dict) -> list[dict]:

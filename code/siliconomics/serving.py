@@ -137,11 +137,10 @@ def host_of(software: str) -> tuple[float, float]:
 
 
 def _interval(model: Transformer, chip: Chip, dtype: str, known: bool) -> tuple[float, float, str]:
-    """80 % limits of measured over predicted of models left out, widened as products on a chip farther from the measured ones are."""
+    """80 % limits of measured over predicted, of models left out, and of engines or chips if this one was not measured."""
     kind = "experts" if model.moe_layers else "dense"
-    _, low, high = calibrate.stored("serving")[kind if known else f"{kind}, unknown software", "measured_over_predicted"]
-    wider, basis = calibrate.widening(chip, dtype)
-    return low**wider, high**wider, f"{basis}; {'engine measured' if known else 'engine unknown: mean of all'}"
+    low, high, basis = calibrate.model_interval("serving", kind, chip, dtype, [] if known else ["unknown software"])
+    return low, high, f"{basis}; {'engine measured' if known else 'engine unknown: mean of all'}"
 
 
 def room_for(model: Transformer, chip: Chip, at: Shard, context, weights, kv):

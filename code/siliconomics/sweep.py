@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from threading import Thread
 from time import perf_counter
@@ -59,10 +60,8 @@ class Grid:
         weights, kv = _listed("weights", weights), _listed("kv", kv)
         for dtype in weights + kv:
             dtype_bytes(dtype, "weights or kv")
-        if isinstance(usd_per_chip_hour, dict):
-            asked = {find_chip(name).name: price for name, price in usd_per_chip_hour.items()}
-        else:
-            asked = dict.fromkeys((c.name for c in chips), usd_per_chip_hour)
+        by_chip = usd_per_chip_hour if isinstance(usd_per_chip_hour, dict) else dict.fromkeys(chips, usd_per_chip_hour)
+        asked = {find_chip(name).name: price for name, price in by_chip.items()}
         prices = tuple(np.nan if asked.get(c.name) is None else scalar("usd_per_chip_hour", asked[c.name], zero=True) for c in chips)
         return cls(models, chips, *vectors.values(), weights, kv, choice("stack", stack, STACKS) == "overlap", prices, compute)
 
@@ -193,9 +192,8 @@ def _arrays_of(dataset, shape: tuple[int, ...]) -> list[np.ndarray]:
 
 def _block(task) -> tuple[np.ndarray, ...]:
     """The nine outputs of one task, in fresh arrays."""
-    _, _, args = task
-    shape = args[1].size, args[4].size
-    out = _arrays(shape)
+    args = task[2]
+    out = _arrays((args[1].size, args[4].size))
     kernels.sweep_block(*args, *out)
     return tuple(out)
 
@@ -246,10 +244,9 @@ def sweep(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="b
         for array, block in zip(arrays, result or ()):
             array[index][start:start + args[1].size] = block
         done.add((index, start))
-    for index, start, args in tasks:
-        if (index, start) not in done:
-            for array in arrays:
-                array[index][start:start + args[1].size] = np.nan if array.dtype == float else 0
+    for index, start, args in (task for task in tasks if task[:2] not in done):
+        for array in arrays:
+            array[index][start:start + args[1].size] = np.nan if array.dtype == float else 0
     coords = {"model": [m.name for m in grid.models], "chip": [c.name for c in grid.chips], "n_chips": grid.n_chips, "batch": grid.batch,
               "context": grid.context, "weights": list(grid.weights), "kv": list(grid.kv)}
     data = {name: xr.Variable(STORED, array, {"units": UNITS[name]}).transpose(*DIMS) for name, array in zip(kernels.OUTPUTS, arrays)}
@@ -271,17 +268,9 @@ def _allowed(where: dict | None) -> tuple[bool, float]:
     return must_fit, slowest
 
 
-@dataclass(frozen=True)
-class _Best:
-    """Picklable: the smallest value of one task, its row and its column."""
-
-    must_fit: bool
-    slowest: float
-    index: int
-    sign: float
-
-    def __call__(self, task):
-        return kernels.best_block(*task[2], self.must_fit, self.slowest, self.index, self.sign)
+def _best_of(task, **conditions):
+    """The smallest value of one task, its row and its column."""
+    return kernels.best_block(*task[2], **conditions)
 
 
 def best(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf16", stack: str = "roofline",
@@ -322,7 +311,8 @@ def best(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf
     index, (must_fit, slowest) = NUMBERS.index(choice("minimise or maximise", target, NUMBERS)), _allowed(where)
     grid = Grid.of(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute)
     tasks, found, done = grid.tasks(REDUCED), None, 0
-    for (system, start, _), (value, row, column) in _results(_Best(must_fit, slowest, index, sign), tasks, client, "best"):
+    smallest = partial(_best_of, must_fit=must_fit, slowest=slowest, index=index, sign=sign)
+    for (system, start, _), (value, row, column) in _results(smallest, tasks, client, "best"):
         done += 1
         if row >= 0 and (found is None or (value, system, start) < found[:3]):  # ties go to the first in the order of the axes
             found = value, system, start, row, column
@@ -333,21 +323,12 @@ def best(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf
     return grid.row(system, grid.batch[start + row], float(grid.context[column])) | {"complete": done == len(tasks)}
 
 
-@dataclass(frozen=True)
-class _Front:
-    """Picklable: the points of one task that a given front does not dominate, as rows x, y, row, column."""
-
-    must_fit: bool
-    slowest: float
-    x: tuple
-    y: tuple
-    front: np.ndarray
-
-    def __call__(self, task):
-        args = task[2]
-        found = np.empty((args[1].size * args[4].size, 4))  # touched only as far as points are found
-        count = kernels.pareto_block(*args, self.must_fit, self.slowest, *self.x, *self.y, self.front[0], self.front[1], found)
-        return _undominated(found[:count])
+def _front_of(task, allowed: tuple, axes: tuple, front: np.ndarray):
+    """The points of one task that a given front does not dominate, as rows x, y, row, column."""
+    args = task[2]
+    found = np.empty((args[1].size * args[4].size, 4))  # touched only as far as points are found
+    count = kernels.pareto_block(*args, *allowed, *axes, front[0], front[1], found)
+    return _undominated(found[:count])
 
 
 def _undominated(points: np.ndarray) -> np.ndarray:
@@ -378,19 +359,19 @@ def pareto(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="
     import pandas as pd
 
     signs = {name: 1.0 if name in ("seconds", "memory_bytes", "usd_per_mtok") else -1.0 for name in NUMBERS}
-    axes = [(NUMBERS.index(choice(axis, name, NUMBERS)), signs[name]) for axis, name in (("x", x), ("y", y))]
-    grid, (must_fit, slowest) = Grid.of(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute), _allowed(where)
+    axes = [part for axis, name in (("x", x), ("y", y)) for part in (NUMBERS.index(choice(axis, name, NUMBERS)), signs[name])]
+    grid, allowed = Grid.of(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute), _allowed(where)
     tasks, front, done = grid.tasks(REDUCED), np.empty((0, 5)), 0
     while done < len(tasks):  # rounds of growing size: the front of one round filters the next
         part = tasks[done:done + max(8, done)]
         numbered = {(system, start): n for n, (system, start, _) in enumerate(part, start=done)}
-        step = _Front(must_fit, slowest, *axes, np.ascontiguousarray(front[:, :2].T))
+        step = partial(_front_of, allowed=allowed, axes=axes, front=np.ascontiguousarray(front[:, :2].T))
         new, ended = [front], 0
         for (system, start, args), points in _results(step, part, client, "pareto"):
             ended += 1
             n = numbered[system, start]
             new.append(np.column_stack([points[:, :2], np.full(len(points), n), points[:, 2:]]))
-        front = _undominated(np.concatenate([p if p.shape[1] == 5 else p[:, :5] for p in new]))
+        front = _undominated(np.concatenate(new))
         if ended < len(part):
             break
         done += len(part)

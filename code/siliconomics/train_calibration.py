@@ -103,5 +103,5 @@ def predict_training(row: dict) -> tuple[float, float, float]:
         Seconds, tokens/s or FLOP/s a chip, or a fraction of peak in the convention of the row.
     """
     run = step_of(row)
-    time, low, high = calibrated_seconds(*run, software=row["software"])
+    time, low, high = calibrated_seconds(*run, row["network"], row["software"])
     return quantity(row, run, time), *sorted((quantity(row, run, low), quantity(row, run, high)))

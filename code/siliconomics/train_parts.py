@@ -2,19 +2,23 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 from .catalog import Chip
+from .tables import table
 from .training import Layout, _shards, _step_traffic, bubble_fraction
 from .transformer import Transformer
 
-FABRIC = {"A100": 25e9, "H100": 50e9, "H200": 50e9, "B200": 50e9, "GB200": 50e9, "V100": 12.5e9}  # B/s a chip: 200, 400, 100 Gb/s
-RACK = {"GB200": 72, "GB300": 72}  # chips of one scale-up domain; 8 for other GPUs, no end for a torus
 OPTIMIZER_BYTES = 38.0  # a parameter: Adam reads and writes fp32 weights and moments, reads gradients, clears and scales them
 
 
-def named(of: dict, chip: Chip, otherwise):
-    """What `of` holds for the first word of the chip's name."""
-    return of.get(chip.name.split()[0], otherwise)
+@cache
+def network(chip: Chip) -> tuple[float, float]:
+    """(B/s of a chip's network ports, chips of one scale-up domain) as usual for it; a torus has no end, its links are its network."""
+    known = {(row["chips"], row["quantity"]): row["value"] for row in table("networks")}
+    name = chip.name.split()[0]
+    domain = math.inf if chip.vendor == "Google" else known.get((name, "domain"), known["GPU", "domain"])
+    return known.get((name, "fabric"), chip.link_bandwidth), domain
 
 
 def ring_rate(chip: Chip, ranks: int, stride: int, fabric: float) -> float:
@@ -23,7 +27,7 @@ def ring_rate(chip: Chip, ranks: int, stride: int, fabric: float) -> float:
     Inside a scale-up domain the links carry it. A ring over several domains enters and leaves each of them once, through
     the network ports of all its members there.
     """
-    domain = math.inf if chip.vendor == "Google" else named(RACK, chip, 8)
+    domain = network(chip)[1]
     link = fabric if math.isnan(chip.link_bandwidth) else chip.link_bandwidth
     if ranks == 1:
         return 1.0  # it sends nothing, any rate does
@@ -53,7 +57,7 @@ def step_parts(model: Transformer, chip: Chip, at: Layout, sequence: float, zero
                fabric: float | None = None) -> dict:
     """Seconds that each kind of work of a step would take on one chip at full rates, the pipeline's bubble included."""
     half = chip.peak[next((d for d in ("bf16", "fp16") if d in chip.peak), dtype)]
-    fabric = fabric or named(FABRIC, chip, chip.link_bandwidth)
+    fabric = fabric or network(chip)[0]
     tokens, passes = at.micro_batch * sequence / at.context, 4 if recompute == "full" else 3
     filled = at.micro_batches / (1 - bubble_fraction(at.pipeline, at.micro_batches, at.interleave))
     rounds = filled / at.pipeline  # times a chip goes through the whole model, had it all layers

@@ -9,13 +9,16 @@ import json
 import numpy as np
 
 from . import fit_kernels, fit_serving, fit_training
+from .calibrate import family
+from .catalog import chip as find_chip
 from .decode import decode
-from .fit_serving import limits, setting
+from .fit_kernels import limits
+from .fit_serving import setting
 from .kernels import attainable
 from .kernels import plain as formula
 from .tables import DATA, write
 
-AS_OF = "2026-11-24"
+AS_OF = "2026-11-26"
 FEWEST = 30  # rows below which an error is reported, not judged
 TARGETS = {"serving, dense": (0.15, 0.09), "serving, experts": (0.25, 0.15), "decode, one chip, 16 bit": (0.10, 0.06),
            "product, bf16": (0.11, 0.09), "product, fp8": (0.11, 0.09), "training, Megatron": (0.025, None), "training, dense": (0.12, None)}
@@ -37,29 +40,30 @@ def bootstrap(errors: np.ndarray, runs, statistic, draws: int = 1000) -> tuple[f
     return tuple(np.quantile(drawn, (0.05, 0.95)))
 
 
-def others_limits(groups, ratio, settings=None) -> dict:
-    """80 % limits of measured over predicted for each group, from the rows of the other groups."""
+def others_limits(groups, ratio, units=None) -> dict:
+    """80 % limits of measured over predicted for each group, from the rows of the other groups; `units` err together."""
     groups, turned = np.asarray(groups), 1.0 / np.asarray(ratio)
-    of = [turned, list(settings)] if settings else [turned]
-    quantiles = lambda values: tuple(np.quantile(values, (0.1, 0.9)))  # noqa: E731
-    keep = {g: groups != g for g in dict.fromkeys(groups.tolist())}
-    return {g: (limits if settings else quantiles)(*([v for v, k in zip(values, kept) if k] for values in of)) for g, kept in keep.items()}
+    units = groups if units is None else np.asarray(units)
+    return {g: limits(turned[groups != g], units[groups != g]) for g in dict.fromkeys(groups.tolist())}
 
 
-def coverage(groups, ratio, settings=None) -> float:
+def coverage(groups, ratio, units=None) -> float:
     """Share of rows inside an 80 % interval that the other groups gave."""
-    ends = others_limits(groups, ratio, settings)
+    ends = others_limits(groups, ratio, units)
     return float(np.mean([ends[g][0] <= 1.0 / r <= ends[g][1] for g, r in zip(groups, ratio)]))
 
 
-def figure(rows: str, left_out: str, ratio, runs, groups=(), textbook=None, settings=None) -> dict:
-    """One line: the errors of predictions over measurements, with intervals, the textbook's and the target."""
+def figure(rows: str, left_out: str, ratio, runs, groups=(), textbook=None, units=None) -> dict:
+    """One line: the errors of predictions over measurements, with intervals, the textbook's and the target.
+
+    `units` err together inside the `groups` that were left out, see `fit_kernels.limits`.
+    """
     off, runs = error(ratio), list(runs)
     goal = TARGETS.get(rows, (None, None))
     line = {"rows": rows, "left_out": left_out, "n": len(off), "drawn": len(set(runs)), "mean": off.mean(), "median": np.median(off),
             "worst": off.max(), "mean_interval": bootstrap(off, runs, np.mean), "median_interval": bootstrap(off, runs, np.median),
             "target_mean": goal[0], "target_median": goal[1], "met": None,
-            "coverage": coverage(groups, ratio, settings) if len(set(groups)) > 1 else None}
+            "coverage": coverage(groups, ratio, units) if len(set(groups)) > 1 else None}
     if textbook is not None:
         line |= {"textbook_mean": error(textbook).mean(), "textbook_median": np.median(error(textbook))}
     if goal[0] and len(off) >= FEWEST and left_out != "family":  # the targets are for chips, whose relatives may be known
@@ -128,8 +132,9 @@ def kernels() -> list:
             shapes = np.concatenate([np.stack(r.arguments[1:3], axis=1) if component == "gemm" else r.arguments[0][:, None] for r in rows])
             textbook = np.concatenate([_roofline(*r.arguments) / r.seconds for r in rows]) if component == "gemm" else None
             chips = np.concatenate([r.chip for r in rows]).tolist()
+            groups = [family(find_chip(name)) for name in chips] if left_out == "family" else chips
             lines.append(figure(names[component] + (f", {dtype}" if component == "gemm" else ""), left_out, ratio, map(tuple, shapes.tolist()),
-                                chips, textbook))
+                                groups, textbook, chips))
     return lines
 
 

@@ -21,7 +21,8 @@ import numba
 import numpy as np
 import siliconomics as si
 from siliconomics import kernels
-from siliconomics.sweep import BLOCK, Grid, _arrays, _on_threads  # the package's own blocks, arrays and threads
+from siliconomics.machine_kernels import cpu_name, fill, store_block
+from siliconomics.sweep import BLOCK, Grid, _arrays  # the package's own blocks, arrays and threads
 
 HERE, REPEATS = Path(__file__).resolve().parent, 5
 SIZES = {"560": (14, 10), "1e6": (100, 2500), "1e7": (1000, 2500), "1e8": (10_000, 2500)}  # batch x context of four systems
@@ -35,27 +36,6 @@ def axes(batches: int, contexts: int) -> dict:
 
 
 # --- what the package is measured against ---------------------------------------------------------------------------
-
-@numba.njit(nogil=True)
-def store_block(overlap, batch, weight_seconds, compute_seconds, kv_seconds, kv_bytes, weights_held, capacity, usd_per_second,
-                seconds, rate, per_user, mfu, mbu, held, usd, bound, fits):
-    """Write nine outputs and compute nothing: the limit for ordinary stores in this layout."""
-    for i in range(batch.size):
-        b = batch[i]
-        for j in range(seconds.shape[1]):
-            seconds[i, j], rate[i, j], per_user[i, j], mfu[i, j], mbu[i, j] = b, b, b, b, b
-            held[i, j], usd[i, j], bound[i, j], fits[i, j] = b, b, 1, True
-
-
-def fill(block, tasks, arrays) -> None:
-    """Run `block(arguments, *slices)` for all tasks on the package's threads."""
-    def one(task):
-        index, start, args = task
-        block(*args, *(a[index][start:start + args[1].size] for a in arrays))
-
-    for _ in _on_threads(one, tasks, None):
-        pass
-
 
 def with_numpy(systems: list[tuple]) -> tuple:
     """The same outputs as one plain NumPy expression over system x batch x context."""
@@ -219,9 +199,7 @@ def call_rows(m: dict, absent: dict) -> list[dict]:
 
 
 def machine() -> dict:
-    info = Path("/proc/cpuinfo")
-    name = re.search(r"model name\s*: (.*)", info.read_text() if info.exists() else "")
-    return {"cpu": name[1] if name else platform.processor(), "cores": os.cpu_count(), "numba": numba.__version__, "numpy": np.__version__,
+    return {"cpu": cpu_name(), "cores": os.cpu_count(), "numba": numba.__version__, "numpy": np.__version__,
             "python": platform.python_version(), "date": datetime.date.today().isoformat(), "repeats": REPEATS}
 
 

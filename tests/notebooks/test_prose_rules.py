@@ -18,6 +18,8 @@ RESULTS = {
     "| chip | 47.9 |": ["47.9"],
     ":::{admonition} Takeaway\nTwo chips take 20.9 ms.\n:::": ["20.9"],
     "A citation ends here {cite}`pope2022`. But 31.5 ms has none.": ["31.5"],
+    "One cites {cite}`pope2022`. Then 31.5 ms stand alone. Another cites {cite}`ainslie2023`.": ["31.5"],  # no code span from key to key
+    "It is known {cite}`pope2022`. So 31.5 ms remain. See {cite}`dao2022`.": ["31.5"],
     "One training run used 2,000,000 hours.": ["2,000,000"],
     "$$ t = \\frac{2 N}{BW} = 1{,}979 $$": ["1,979"],
     "Meta trained on 15B tokens.": ["15"],

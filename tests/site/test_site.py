@@ -242,3 +242,36 @@ def test_charts_can_be_used_from_the_keyboard(visit, site):
     page.keyboard.press("ArrowDown")
     assert page.evaluate("document.activeElement.closest('.vega-bindings') !== null")
     assert page.evaluate(STATE) != before
+
+
+def shown_ids(page) -> list[str]:
+    return page.evaluate("() => [...document.querySelectorAll('table.ledger tbody tr')].filter(r => !r.hidden).map(r => r.cells[0].textContent.trim())")
+
+
+def test_ledger_filters_and_sorts(visit):
+    page = visit(viewport=DESKTOP).open("book/ledger")
+    everything = shown_ids(page)
+    assert len(everything) == 128
+    page.get_by_label("verdict").select_option("refuted")
+    refuted = shown_ids(page)
+    assert "B08" in refuted and len(refuted) < 128 and f"{len(refuted)} of 128 rows" in page.locator(".table-bar output").inner_text()
+    page.get_by_label("settled in").select_option("chapter 7")
+    assert shown_ids(page) == ["B08"]
+    page.get_by_label("settled in").select_option("")
+    page.get_by_label("verdict").select_option("")
+    page.get_by_label("Filter by words").fill("h100 bandwidth")
+    assert 0 < len(shown_ids(page)) < 30
+    page.get_by_label("Filter by words").fill("")
+    for direction in ("ascending", "descending"):
+        page.get_by_role("button", name="id", exact=True).press("Enter")
+        assert page.locator("table.ledger th").first.get_attribute("aria-sort") == direction
+        assert shown_ids(page)[0] == (min if direction == "ascending" else max)(everything)
+
+
+def test_ledger_links_to_the_section_that_computes_a_claim(visit, site):
+    page = visit(viewport=DESKTOP).open("book/ledger")
+    links = page.evaluate("() => [...document.querySelectorAll('table.ledger tbody tr')].map(r => r.cells[5].querySelector('a')).filter(Boolean).map(a => a.getAttribute('href'))")
+    assert len(links) > 20
+    for link in set(links):
+        path, _, anchor = link.partition("#")
+        assert f'id="{anchor}"' in (site / "book" / path).read_text(encoding="utf-8"), link

@@ -297,12 +297,16 @@ def code_lines(module):
 
 FITS = ["fit_kernels", "fit_serving", "fit_training", "validation"]  # they rewrite data files; like claims and answer keys, outside the budget
 
+TOP_FLOOR = ["charts", "claims", "exercises"]  # they draw, judge and check what the floors below compute, and grow with the chapters
+
 
 def test_core_is_small():
     assert sum(map(code_lines, CORE)) <= 1000
-    at_hand = [path.stem for path in PACKAGE.glob("*.py") if path.stem not in FITS and path.stem not in ("claims", "exercises")]
+    outside = [*FITS, *TOP_FLOOR, "machine_kernels"]  # the last: loops that are timed and what times them, no formula
+    at_hand = [path.stem for path in PACKAGE.glob("*.py") if path.stem not in outside]
     assert sum(map(code_lines, at_hand)) <= 3000
     assert sum(map(code_lines, FITS)) <= 600
+    assert code_lines("machine_kernels") <= 250
 
 
 def test_no_fit_runs_when_a_time_is_computed():

@@ -16,10 +16,24 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "S15": 100e9 / (8 * 2.039e12) / 0.9, "B02": 989.4e12 / 3.35e12, "B04": 2 * 70e9 / 0.030 / (2 * 989.4e12),
     "B05": 0.15 * 8 * 2.039e12 / 140e9, "B06": 70e9 / 0.030, "B07": 2.039e12 / 70e9, "B08": 3.35e12 / 70e9, "B09": 30 * 70e9 / (2 * 3.35e12),
     "S01": 20_000 * 2190.0, "F18": 20_000 * 2190.0, "S02": 2500 * 250_000.0, "S04": 2.15e25 / (989.4e12 * 0.40 * 90 * 86_400),
+    "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
+    "M06": (989.4e12 / 3.35e12) / (312e12 / 2.039e12), "M16": 1978.9 / 312, "B01": 989.4e12 / 3.35e12, "B03": (1.75e15 / 8e12) / (989.4e12 / 3.35e12),
+    "S11": (3.8e26 / 2.1e25) ** (365.25 / 715) / (2.1e25 / 3.14e23) ** (365.25 / 1021), "S21": 2.56, "M09": 2.46 * 3e11 / 3.6e6 / 10_791,
+    "M11": 9.894e19, "M12": 0.25, "D01": 11.2 / 500 / (6 * 70e9 * 2e6 / (7000 * 989.4e12 * 0.4)), "D02": 19, "D03": 9e6 / 2.08188e8,
+    "D04": (8 / 7) ** 10, "D05": 1.59e9 * 0.078, "D06": 20_480 * 1.389 * 0.8 * 1.25 * 8760 * 0.083, "D07": 90e12 / 8760, "D08": 14 * 1.8e12,
+    "S03": 20_000 * 95 * 86_400 * 312e12 * 0.34, "S12": 6 * 70e9 * 2e12 / (1000 * 312e12 * 0.4347) / 86_400, "S13": 4e6,
+    "S17": 6 * 20e24 / (312e12 * 0.533) / 3600 * 1.5, "S18": 6 * 20e26 / (312e12 * 0.533) / 3600 * 1.5,
+    "S19": 6 * 70e9 * 1.4e12 / (312e12 * 0.45) / 3600 * 1.5, "M03": 200 / 312, "M07": 54 / 34 - 1, "B23": 0.998 / 0.61 / (0.002 / 0.39),
+    "M04": 1007 * (6 * 64_862_437_376 + 12 * 80 * 8192 * 2048) / 989.4e12, "M15": 238_300 * (6 * 540.36e9 + 12 * 118 * 48 * 256 * 2048) / (6144 * 275e12),
+    "M05": 1.42 / 3600 / 1.95e-6 * (6 * 405_853_388_800 + 6 * 126 * 16_384 * 8192) / 989.4e12,
+    "M10": 1.42 / 3600 / 1.95e-6 * (6 * 405_853_388_800 + 12 * 126 * 16_384 * 8192) / 989.4e12,
+    "M08": 300e9 * (6 * 174_566_105_088 + 12 * 96 * 12_288 * 2048) / (0.395 * 1978.9e12) / 3600 * 1.42,
     "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "S08": 1.12e23 / 1.92e21,
     "S09": 2.1e25 / 3.14e23, "S10": 5e25 / 2.1e25, "S14": 3.76 / 2.578, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
+
+ROUND = {"M04", "M08", "M15"}  # inputs that the catalogue holds with more digits
 
 
 def test_ledger_is_complete_and_well_formed():
@@ -32,7 +46,7 @@ def test_ledger_is_complete_and_well_formed():
 
 @pytest.mark.parametrize("id", [id for id in BY_HAND if id in SETTLED])
 def test_computed_value_by_hand(id):
-    assert si.verdict(id).computed == pytest.approx(BY_HAND[id], rel=1e-9)
+    assert si.verdict(id).computed == pytest.approx(BY_HAND[id], rel=5e-4 if id in ROUND else 1e-9)
 
 
 @pytest.mark.parametrize("id, passes, want", [
@@ -74,6 +88,40 @@ def test_shares_of_2024_as_published_from_the_same_table(count, want):
 def test_verdicts_of_chapter_1_and_its_examples():
     words = {"reproduced": "S01 S02 S04 S07 C06 O01", "refuted": "S05 S06", "dated": "F11 F12", "summary-error": "F18"}
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+
+
+def test_verdicts_of_chapter_6():
+    words = {"reproduced": "S21 M09 M11 M12 D03 D04 D05 D06 D07", "refuted": "S11", "partly": "D08", "computed": "D01", "dated": "D02"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+
+
+def test_what_else_the_claims_of_chapter_6_say():
+    """Figures beside the one that rules: 28 households in bf16, 36.9 steps of waiting, 10.8 TB at 6 bytes, the range of GPT-4's compute."""
+    assert si.verdict("M09", joules_per_token=3.63).computed == pytest.approx(28, rel=0.005)
+    assert si.verdict("D01", local_steps=1).computed == pytest.approx(11.2 / 0.30321, rel=1e-4)
+    assert si.verdict("D08", bytes_per_param=6).computed == pytest.approx(10.8e12)
+    assert si.verdict("M11", dtype="fp8").computed / (20_000 * 312e12) == pytest.approx(31.7, abs=0.05)
+    assert si.verdict("D07").computed / 1389 == pytest.approx(7.3e6, rel=0.02)
+    low, high = (si.verdict("S11", flop_between=flop) for flop in (4.4e25, 8.2e24))
+    assert (low.verdict, high.verdict) == ("refuted", "reproduced") and (round(low.ratio, 1), round(high.ratio, 1)) == (0.5, 2.2)
+def test_verdicts_of_chapter_5():
+    words = {"reproduced": "S01 S02 S04 S17 S18 S19 M03 M04 M07 M08 M10 M15 B23", "partly": "S03 S12", "refuted": "S13", "dated": "M05"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+    assert {row["id"] for row in LEDGER.values() if row["chapter"] == "05"} == set(" ".join(words.values()).split())
+
+
+def test_readings_of_chapter_5_under_other_inputs():
+    assert si.verdict("S12", chip="H100 SXM", mfu=0.229).ratio == pytest.approx(1, abs=0.01)
+    assert si.verdict("S12", mfu=0.725).ratio == pytest.approx(1, abs=0.01) and 1 < si.verdict("S12", mfu=0.60).ratio < 1.5
+    assert si.verdict("S19", params=30e9).computed == pytest.approx(326e3, rel=0.02)
+    assert si.verdict("S03", mfu=0.42).ratio == pytest.approx(1, abs=0.01)
+    assert si.verdict("M07", before=0.295, after=0.395).computed == pytest.approx(0.34, abs=0.005)
+    assert si.verdict("M10", context=None).computed == pytest.approx(0.498, abs=5e-4)
+    assert si.verdict("M04", tokens_per_second_per_chip=410, chip="A100 SXM 80GB").computed == pytest.approx(0.533, abs=0.002)
+
+
+def test_large_work_is_shown_as_a_power_of_ten():
+    assert si.verdict("S03").shown == "1.74e25 FLOP" and "FLOP" in si.verdict("M01").shown and "e" not in si.verdict("M01").shown
 
 
 def test_the_rent_of_the_gpt4_run_a_second_way():
@@ -190,6 +238,7 @@ def test_table_of_one_chapter_and_of_all():
 
 def test_a_written_chapter_leaves_none_of_its_claims_without_a_verdict():
     written = {path.name[:2] for path in notebooks.chapters(ROOT)}
+    assert {"01", "02", "03", "07"} <= written
     assert {"01", "03", "04", "07"} <= written
     assert [id for id, row in LEDGER.items() if row["chapter"] in written and si.verdict(id).verdict == "not yet computed"] == []
     assert {id for id, row in LEDGER.items() if row["chapter"] in written} - {"B21"} <= set(SETTLED)
@@ -204,6 +253,16 @@ def test_six_flops_depend_on_what_attention_counts(change, flops, word):
 def test_two_flops_hold_for_one_token_of_any_model():
     assert all(si.verdict("M02", model=name).computed == pytest.approx(2, rel=1e-12) for name in ("Llama 2 70B", "Mixtral 8x7B", "DeepSeek-V3"))
     assert si.verdict("M02", batch=64).computed == 128 and si.verdict("M02", batch=64, model="Mixtral 8x7B").computed < 64
+
+
+def test_chapter_02_has_its_claims_settled():
+    """The four verdicts, and what the readings say beside them: growth like for like, P100 to H100, H200 and A100 80GB."""
+    assert {id: si.verdict(id).verdict for id, row in LEDGER.items() if row["chapter"] == "02"} == {
+        "M06": "reproduced", "M16": "partly", "B01": "partly", "B03": "partly"}
+    assert si.verdict("M16", dtype="bf16").computed == pytest.approx(3.171, rel=1e-3)
+    assert si.verdict("M16", than="P100 SXM2", than_dtype="fp16", dtype="bf16").computed == pytest.approx(46.7, rel=1e-3)
+    assert [si.verdict("B03", chip=new, than=old).computed < 1 for new, old in (("H200 SXM", "H100 SXM"), ("A100 SXM 80GB", "A100 SXM 40GB"))] == [True, True]
+    assert si.verdict("B01", dtype="fp8").computed == pytest.approx(590.7, abs=0.05)
 
 
 def test_claim_functions_are_short():

@@ -164,6 +164,27 @@ def test_young_and_daly():
     assert fleet.checkpoint_interval(10.0, 19.0, "daly") < 20.0
 
 
+def drawn_goodput(interval, cost, mtbf, restart, segments, seed):
+    """A run replayed with failures drawn at random: work since the last checkpoint is lost, and a restart may fail too."""
+    draw, failures = np.random.default_rng(seed), 0
+    tries = draw.geometric(np.exp(-(interval + cost) / mtbf), segments)  # attempts until a segment lasts
+    lost = draw.exponential(mtbf, 4 * int(tries.sum()))
+    lost = lost[lost < interval + cost][:int((tries - 1).sum())]
+    failures = len(lost)
+    again = draw.geometric(np.exp(-restart / mtbf), failures) - 1
+    short = draw.exponential(mtbf, 100 * int(again.sum()) + 100)
+    clock = segments * (interval + cost) + lost.sum() + failures * restart + short[short < restart][:int(again.sum())].sum()
+    assert failures == (tries - 1).sum() and (short < restart).sum() >= again.sum()
+    return segments * interval / clock
+
+
+@pytest.mark.parametrize("interval", [5, 18.6, 80])
+def test_goodput_of_runs_drawn_at_random(interval):
+    """Llama 3: a failure every 185.6 minutes, a minute for a checkpoint, five for a restart."""
+    found = drawn_goodput(interval, 1, 185.5847, 5, 200_000, seed=6)
+    assert found == pytest.approx(fleet.goodput(interval, 1, 185.5847, 5), rel=2e-3)
+
+
 def test_the_three_rules_meet_for_cheap_checkpoints():
     for ratio in (1e-20, 1e-9, 0.99e-6, 1.01e-6, 1e-5):
         exact = fleet.checkpoint_interval(1.0, ratio, "exact")

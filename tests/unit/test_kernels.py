@@ -17,6 +17,7 @@ DOMAINS = {  # argument ranges in the order of the formula; ranges of ints are d
     "critical_batch": (RATE, RATE, (0.5, 4.0)),
     "matmul_flops": (COUNT, COUNT, COUNT),
     "distinct_experts": ((8.0, 512.0), (1.0, 8.0), (1.0, 1e4)),
+    "uneven_experts": ((8.0, 512.0), (1.0, 8.0), (1.0, 1e4), (0.3, 30.0)),
     "kv_layer_bytes": ((1, 200), (16, 300), (0.5, 4.0)),
     "latent_layer_bytes": ((1, 2000), (1, 300), (0.5, 4.0)),
     "cached_tokens": ((0.0, 1e5), (1.0, 1e5), (0, 100), (0, 100)),
@@ -44,7 +45,7 @@ DOMAINS = {  # argument ranges in the order of the formula; ranges of ints are d
     "interleaved": ((1e-3, 1.0), (1.0, 10.0), (1.0, 1e3), (1.0, 4.0), (1.0, 1e4)),
     "quicker_all_reduce": (SMALL, SMALL, (1, 100), SMALL, SMALL, (0.1, 1.0), SMALL, (0.1, 1.0)),
 }
-DRIVERS = {"falls_with_seconds", "quickest_that_fits", "step_seconds", "decode_point", "pick", "decode_grid", "sweep_block", "best_block", "pareto_block"}  # loops over the formulas, tested by decode and sweep
+DRIVERS = {"falls_with_seconds", "quickest_that_fits", "step_seconds", "decode_point", "decode_grid", "sweep_block", "best_block", "pareto_block"}  # loops over the formulas, tested by decode and sweep
 COMPILED = {name for name, f in vars(kernels).items() if hasattr(f, "py_func") and name not in DRIVERS}
 
 
@@ -75,12 +76,21 @@ def test_compiled_form_equals_twin(name):
     assert_allclose(got, twins.TWINS[name](*arguments), rtol=1e-12)
 
 
-@pytest.mark.parametrize("case", [("distinct_experts", (8.0, 8.0, 3.0), 8.0), ("cached_tokens", (0.0, 8.0, 3, 2), 0.0),
+@pytest.mark.parametrize("case", [("distinct_experts", (8.0, 8.0, 3.0), 8.0), ("uneven_experts", (8.0, 8.0, 3.0, 1.0), 8.0),
+                                  ("uneven_experts", (128.0, 4.0, 1.0, 1.5), 4.0), ("cached_tokens", (0.0, 8.0, 3, 2), 0.0),
                                   ("causal_span", (0.0, 8.0), 0.0), ("causal_span", (10.0, np.inf), 5.0),
                                   ("batch_that_fits", (10.0, 11.0, 1.0), 0.0)], ids=lambda case: case[0])
 def test_corner(case):
     name, arguments, want = case
     assert getattr(kernels, name)(*arguments) == kernels.plain(getattr(kernels, name))(*arguments) == want
+
+
+def test_uneven_routing_touches_fewer_experts_and_even_routing_is_its_limit():
+    even, uneven = kernels.plain(kernels.distinct_experts), kernels.plain(kernels.uneven_experts)
+    batches = np.array([2.0, 16.0, 64.0, 1024.0])
+    assert np.all(uneven(256.0, 8.0, batches, 1.5) < even(256.0, 8.0, batches))
+    assert_allclose(uneven(256.0, 8.0, batches, 1e6), even(256.0, 8.0, batches), rtol=0.02)
+    assert uneven(256.0, 8.0, 32.0, 1.5) == pytest.approx(256 * (1 - 31 / 32 * (1 + 31 / 32 / 1.5) ** -1.5))
 
 
 MODELS = ("Llama 2 70B", "GPT-2 124M", "Mixtral 8x7B", "DeepSeek-V3", "gpt-oss-120b", "Gemma 3 27B", "PaLM 540B", "Qwen3.5 397B-A17B")

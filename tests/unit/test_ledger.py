@@ -39,9 +39,15 @@ def test_ahead_of_its_chapter_where_another_computes_it_as_an_example(book):
 
 
 def test_not_settled_without_a_chapter_or_without_a_computation(book):
-    book(_01_claims="[S11](#claim-s11)", _07_mbu="[S01] without a link")
-    assert "S11" not in claims.settled() and LEDGER["S11"]["ruling"] == "refuted"
-    assert place("S11") is None and place("S01") is None
+    book(_01_claims="[B21](#claim-b21)", _03_transformer="[S01] without a link")
+    assert "B21" not in claims.settled() and LEDGER["B21"]["ruling"] == "summary-error"
+    assert place("B21") is None and place("S01") is None
+
+
+def test_a_link_leads_to_the_section_that_computes_the_claim():
+    path, = notebooks.chapters(directives.ROOT, "07")
+    assert directives.section_of("B08", path) == ("section 7.4", "four-claims-about-one-card")
+    assert directives.section_of("B21", path) == ("chapter 7", "verdicts")  # ruled, computed nowhere
 
 
 def test_tallies_of_a_small_book(book):

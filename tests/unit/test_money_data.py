@@ -58,8 +58,8 @@ def test_three_answers_by_hand_and_within_a_factor_of_two_of_epochs():
 def test_prices_name_known_chips_and_longer_terms_are_cheaper():
     rows = [row for row in table("prices") if row["unit"] == "USD/chip-hour"]
     assert all(si.chip(row["chip"]).name == row["chip"] for row in table("prices"))
-    for provider in {row["provider"] for row in rows}:
-        by_term = {row["terms"]: row["usd"] for row in rows if row["provider"] == provider}
+    for chip, provider in {(row["chip"], row["provider"]) for row in rows}:
+        by_term = {row["terms"]: row["usd"] for row in rows if (row["chip"], row["provider"]) == (chip, provider)}
         asked = [by_term[term] for term in ("on demand", "1 year", "3 years") if term in by_term]
         assert asked == sorted(asked, reverse=True)
     servers = [8 * row["usd"] for row in table("prices") if row["terms"] == "purchase"]

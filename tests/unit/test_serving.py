@@ -4,6 +4,7 @@ import pytest
 import siliconomics as si
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from siliconomics.fit_serving import on_trial
 from siliconomics.forward import Shard, attention_products, ffn_products, forward_parts, forward_seconds
 from siliconomics.serving import serve
 from siliconomics.transformer import Load
@@ -38,7 +39,19 @@ def test_parts_of_a_pass(name):
 def test_a_prompt_costs_more_with_its_square():
     model, chip = si.model("Llama 3.1 8B"), si.chip("H100 SXM")
     attention = [forward_parts(model, chip, Load(1.0, 1.0, p, p), Shard())["attention"] for p in (4096.0, 8192.0, 16384.0)]
-    assert np.diff(attention)[1] / np.diff(attention)[0] == pytest.approx(4.0, rel=0.01)
+    half = si.calibrate.constant("prompt_attention", "all", "half_length")
+    squares = [p**2 * (1 + half / p) for p in (4096.0, 8192.0, 16384.0)]
+    assert np.diff(attention)[1] / np.diff(attention)[0] == pytest.approx(np.diff(squares)[1] / np.diff(squares)[0], rel=1e-3)
+    longest = 2.0 * model.layers * model.heads * model.head_dim * 16384.0**2 / chip.peak["bf16"]
+    assert longest / attention[2] == pytest.approx(si.calibrate.constant("prompt_attention", "all", "compute_share") / (1 + half / 16384), rel=0.02)
+
+
+def test_a_batch_of_experts_reads_no_more_than_even_routing_would():
+    model, chip = si.model("DeepSeek-R1"), si.chip("H200 SXM")
+    seconds = [forward_parts(model, chip, Load(b, 1.0), Shard(8), "fp8", "fp8")["experts"] for b in (1.0, 32.0, 256.0)]
+    with on_trial({("experts", "all", "evenness"): 1e6}):
+        even = [forward_parts(model, chip, Load(b, 1.0), Shard(8), "fp8", "fp8")["experts"] for b in (1.0, 32.0, 256.0)]
+    assert seconds[0] == pytest.approx(even[0]) and seconds[1] < 0.9 * even[1] and seconds[2] < even[2]
 
 
 def test_four_bits_are_the_experts():

@@ -130,8 +130,8 @@ def test_a_fit_for_a_group_has_not_read_it(column, monkeypatch):
 def test_limits_of_a_group_come_from_the_others():
     groups, ratio = ["a"] * 11 + ["b"] * 11, np.r_[np.linspace(0.5, 1.0, 11), np.linspace(2.0, 4.0, 11)]
     ends = validation.others_limits(groups, ratio)
-    assert ends["a"] == pytest.approx(tuple(np.quantile(1 / ratio[11:], (0.1, 0.9)))) and ends["b"][0] > ends["a"][1]
-    assert validation.coverage(groups, ratio) == 0.0
+    assert ends["a"] == pytest.approx((1 / ratio[11:][8], ratio[11:][8])) and ends["b"] == pytest.approx((ratio[2], 1 / ratio[2]))
+    assert validation.coverage(groups, ratio) == pytest.approx((11 + np.sum(ratio[11:] <= 1 / ratio[2])) / 22)
 
 
 def test_fewer_than_thirty_rows_are_not_judged():
