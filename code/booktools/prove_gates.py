@@ -106,6 +106,12 @@ def two_matrices_in_a_gated_block(tree):
     tree.replace("code/siliconomics/transformer.py", '({"gate": (self.d_model, width)} if self.gated else {}) | {"up"', '{"up"')
 
 
+@gate(("tests/unit/test_claims.py", "-k", "sardana"), says="test_serving_rewards_a_smaller_model_as_sardana_publishes")
+def served_tokens_cost_one_flop(tree):
+    """a served token at N instead of 2 N FLOP"""
+    tree.replace("code/siliconomics/scaling.py", "2.0 * n * served", "1.0 * n * served")
+
+
 @gate(FUNCTIONS, says="test_code_folder_does_not_hide")
 def code_made_a_package(tree):
     """code/__init__.py added"""

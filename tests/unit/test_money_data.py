@@ -1,4 +1,5 @@
 """Tables on runs, costs, prices, events and errata agree with themselves and with each other."""
+import math
 from datetime import date
 
 import pytest
@@ -29,6 +30,21 @@ def test_parameters_and_dates_of_the_runs_agree_with_the_catalogue():
     for run, shape in shared:
         assert run["params"] == pytest.approx(si.models().loc[shape.name, "params_published"], rel=0.011), shape.name
         assert run["release"][:7] == str(si.models().loc[shape.name, "release"])[:7], shape.name
+
+
+def test_the_record_grows_as_epoch_publishes():
+    """Their article of 2024: four to five times a year; the largest run of each day is in our table."""
+    records, top = [], 0.0
+    for run in sorted(RUNS.values(), key=lambda run: (run["release"], run["flop"])):
+        if run["flop"] > top:
+            top = run["flop"]
+            records.append((date.fromisoformat(run["release"]).toordinal() / 365.25, math.log10(top)))
+    years, powers = zip(*records)
+    mean_year, mean_power = sum(years) / len(years), sum(powers) / len(powers)
+    slope = sum((y - mean_year) * (p - mean_power) for y, p in records) / sum((y - mean_year) ** 2 for y in years)
+    assert len(records) == 24 and 4 < 10**slope < 5 and 10**slope == pytest.approx(4.57, abs=0.005)
+    growth = si.growth_per_year(RUNS["GPT-3 175B"]["flop"], RUNS["GPT-4"]["flop"], 1021 / 365.25)
+    assert growth == pytest.approx(4.50, abs=0.005) and 12 * si.doubling_time(growth) == pytest.approx(5.5, abs=0.05)
 
 
 def test_estimates_lie_within_their_ranges():
