@@ -271,7 +271,7 @@ def gemm_seconds(chip, m, n, k, dtype="bf16", compute: str | None = None, quanti
     Examples
     --------
     >>> f"{gemm_seconds('H100 SXM', 4096, 8192, 8192) * 1e6:.0f} us"
-    '692 us'
+    '691 us'
     """
     chip = find_chip(chip)
     shape = broadcast(m=number("m", m, zero=True), n=number("n", n), k=number("k", k))

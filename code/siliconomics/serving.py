@@ -140,7 +140,7 @@ def _interval(model: Transformer, chip: Chip, dtype: str, known: bool) -> tuple[
     """80 % limits of measured over predicted, of models left out, and of engines or chips if this one was not measured."""
     kind = "experts" if model.moe_layers else "dense"
     low, high, basis = calibrate.model_interval("serving", kind, chip, dtype, [] if known else ["unknown software"])
-    return low, high, f"{basis}; {'engine measured' if known else 'engine unknown: mean of all'}"
+    return low, high, f"{basis}; {'engine measured' if known else 'engine unknown: mean of others'}"
 
 
 def room_for(model: Transformer, chip: Chip, at: Shard, context, weights, kv):

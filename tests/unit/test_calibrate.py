@@ -187,7 +187,7 @@ def test_a_chip_without_kernels_takes_its_measured_ceiling(chip, dtype, share):
 
 # rows of other people's profiles, never fitted: whole products (Vidur), fp8 kernels without the quantising ones (DeepGEMM, InferSim)
 @pytest.mark.parametrize("chip, source, quantise, rows, mean", [
-    ("A100 SXM 80GB", "vidur2024", True, 60, 0.075), ("H100 SXM", "vidur2024", True, 60, 0.105),
+    ("A100 SXM 80GB", "vidur2024", True, 60, 0.08), ("H100 SXM", "vidur2024", True, 60, 0.105),
     ("H800 SXM", "deepgemm2025", False, 15, 0.16), ("H800 SXM", "infersim2026", False, 100, 0.15)])
 def test_products_that_others_measured(chip, source, quantise, rows, mean):
     found = [r for r in calibrate.table("gemm") if r["chip"] == chip and r["source"][0] == source]
@@ -209,7 +209,7 @@ def test_a_chip_with_sisters_keeps_its_familys_constants():
 def test_other_widths_take_the_fp8_constants_and_say_so():
     fp8, fp4 = calibrate.efficiency("B200 SXM", "fp8"), calibrate.efficiency("B200 SXM", "fp4")
     assert fp4.compute_share == fp8.compute_share and fp4.low < fp8.low < 1 < fp8.high < fp4.high and "fp8 for fp4" in fp4.basis
-    assert str(fp8).startswith("B200 SXM, fp8: 13.7 µs")
+    assert str(fp8).startswith("B200 SXM, fp8: 13.6 µs")
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp8", "int4"])
