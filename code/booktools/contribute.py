@@ -31,14 +31,14 @@ def _too_fast(row: dict, chip) -> list[str]:
     if found["mfu"] and found["mfu"] > 1:
         peak = f"the dense {row['dtype']} peak of {chip.name}, {chip.peak[row['dtype']]:.3g}"
         reasons.append(f"flops: {found['flops_per_second']:.3g} FLOP/s is above {peak}")
-    if row["joules"] and chip.tdp_watts and row["joules"] > POWER_MARGIN * chip.tdp_watts * row["seconds"]:
+    if row["joules"] and row["joules"] > POWER_MARGIN * chip.tdp_watts * row["seconds"]:
         reasons.append(f"joules: {row['joules'] / row['seconds']:.0f} W is above the {chip.tdp_watts:.0f} W of {chip.name}")
     return reasons
 
 
 def _from_memory(row: dict, chip) -> bool:
     """Whether the bytes must come from memory: buffers in turn, or more bytes than twice the last cache holds."""
-    return bool(row["bytes"]) and bool(row["cold"] or chip.sram_bytes and row["bytes"] > 2 * chip.sram_bytes)
+    return bool(row["bytes"]) and bool(row["cold"] or row["bytes"] > 2 * chip.sram_bytes)
 
 
 def filled(text: str, run: str, source: str) -> str:
