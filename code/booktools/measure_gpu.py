@@ -4,8 +4,9 @@
 
 Needs PyTorch (and Triton, for the small kernels); the book itself needs neither. On a CPU it runs at toy sizes, to be tested.
 Two numbers stand beside every time: the FLOPs of the work and the fewest bytes that it must move. Inputs are random. Times are device
-events around replays of a captured graph (so that no launch gap of the host counts, unless the row says graph = 0), medians with
-quartiles. Where `cold` is 1 the buffers rotate through four times the last-level cache.
+events around replays of a captured graph, medians with quartiles: the host counts once a replay, not once a kernel, unless the row
+says graph = 0. Where `cold` is 1 what a kernel reads most (buffer, weights, caches) takes turns in four times the last-level cache or
+more; the activations of a product and its output stay where they are.
 """
 from __future__ import annotations
 
@@ -65,7 +66,7 @@ class Bench:
 
     def copies(self, bytes: float, make):
         """As many of a thing of `bytes` as exceed four times the last-level cache, at least two."""
-        return [make() for _ in range(min(1024, max(2, math.ceil(4 * self.cache_bytes / bytes))))]
+        return [make() for _ in range(min(2048, max(2, math.ceil(4 * self.cache_bytes / bytes))))]
 
     def add(self, test, kernel, timing, **facts):
         median, low, high, repeats = timing
@@ -162,7 +163,7 @@ def memory(bench: Bench) -> None:
     for size in bench.plan["sizes"]:
         for cold in (0, 1):
             make = lambda: (bench.random(size // 4, dtype="fp32"), torch.empty(size // 4, device=bench.device))  # noqa: E731
-            pairs = bench.copies(2 * size, make) if cold else [make()]
+            pairs = bench.copies(size, make) if cold else [make()]  # reads and writes touch one half of a pair
             around = pairs * math.ceil(16 / len(pairs))
             for kernel, (passes, graph, call) in _streams(bench, size // 4).items():
                 timing = bench.time([lambda p=p: call(*p) for p in around], graph, budget=0.05)
@@ -331,17 +332,18 @@ def prefills(bench: Bench, passes: Passes) -> None:
 
 
 def energy(bench: Bench, passes: Passes) -> None:
-    """Joules of a decode step by batch, of one large product, and of doing nothing."""
+    """Joules of a decode step by batch, of one large product with random numbers and with zeros, and of doing nothing."""
     seconds, context = bench.plan["energy_seconds"], bench.plan["contexts"][min(1, len(bench.plan["contexts"]) - 1)]
     for batch in [b for b in bench.plan["energy_batches"] if passes.fits(b, context)]:
         call = passes.step(batch, context)
-        _energy(bench, "decode", bench._captured([call]) if bench.cuda else call, seconds, passes.facts(batch, context))
+        _energy(bench, "decode", bench._captured([call]) if bench.cuda else call, seconds,
+                dict(graph=int(bench.cuda), **passes.facts(batch, context)))
     n = bench.plan["squares"][-1] // 2
     calls, moved = product_calls(bench, "bf16", n, n, n)
-    facts = dict(dtype="bf16", m=n, n=n, k=n, flops=2 * n**3, bytes=moved)
+    facts = dict(dtype="bf16", m=n, n=n, k=n, flops=2 * n**3, bytes=moved, graph=0)
     _energy(bench, "gemm", calls[0], seconds, facts)
-    zeros = torch.zeros(n, n, device=bench.device, dtype=torch.bfloat16)
-    _energy(bench, "gemm of zeros", lambda: torch.mm(zeros, zeros, out=torch.empty_like(zeros)), seconds, facts)
+    zeros, y = (torch.zeros(n, n, device=bench.device, dtype=torch.bfloat16) for _ in range(2))
+    _energy(bench, "gemm of zeros", lambda: torch.mm(zeros, zeros.T, out=y), seconds, facts)
     _energy(bench, "idle", lambda: time.sleep(0.1), seconds, {})
 
 
@@ -349,7 +351,7 @@ def _energy(bench, kernel, run, seconds, facts):
     joules, spent, calls = bench.joules(run, seconds)
     clock = f"{bench.driver.clock_mhz()} MHz" if bench.driver else ""
     each = spent / calls
-    bench.add("energy", kernel, (each, each, each, calls), joules=f"{joules / calls:.5g}", graph=int(bench.cuda), note=clock, **facts)
+    bench.add("energy", kernel, (each, each, each, calls), joules=f"{joules / calls:.5g}", note=clock, **facts)
 
 
 # --- all of it ----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The Triton kernels of the GPU measurement against their PyTorch forms: in Triton's interpreter where there is no GPU.
 
-Needs PyTorch and Triton, which the book itself does not use: skipped without them. `python -m booktools measure-gpu --check` runs it
-in the environment that the measurement has.
+Needs PyTorch and Triton, which the book itself does not use: skipped without them. Run `python -m pytest tests/gpu` in the environment
+that the measurement has.
 """
 import os
 
@@ -14,7 +14,7 @@ if not CUDA:
 pytest.importorskip("triton")
 
 import siliconomics as si  # noqa: E402
-from booktools import gpu_kernels as g  # noqa: E402
+from booktools import gpu_kernels as g, measure_gpu as m  # noqa: E402
 
 DEVICE, DTYPE = ("cuda", torch.bfloat16) if CUDA else ("cpu", torch.float32)  # the interpreter has no bf16
 TOLERANCE = 2e-2 if CUDA else 1e-5
@@ -63,6 +63,38 @@ def test_rotate_fills_the_caches(monkeypatch, per_row, sequences, first):
     for left, right in zip(mine, theirs):
         same(left, right)
     assert not torch.equal(mine[1], caches[0])
+
+
+@pytest.mark.parametrize("values", [2**7, 2**13, 2**15])
+def test_read_sum_reads_every_value(values):
+    """The bandwidth of `read` divides all bytes of the buffer by its time: a part left out would be a rate too high."""
+    programs, block = m._parts(m.Bench("cpu", m.QUICK, 0.0), values)
+    x = torch.zeros(values, device=DEVICE)
+    assert values % (programs * block) == 0
+    for at in (0, values // 2 - 1, values - 1):
+        x[at] += 1 + at % 7
+    assert g.read_sum(x, programs, block).sum() == x.sum()
+    assert g.read_sum(torch.ones_like(x), programs, block).sum() == values
+
+
+def test_fp8_product_is_the_product():
+    """Weights are stored 32 times as large and scaled back: the product agrees with the unscaled one within fp8's three bits."""
+    shape = si.model("Llama 3.1 8B").replace(name="tiny", layers=1, d_model=64, heads=4, kv_heads=2, head_dim=16, d_ff=96, vocab=50)
+    net = g.Network(shape, DEVICE, DTYPE, fp8=True)
+    x, weight = random(16, 64), net._random(96, 64)
+    found, right = net._product(x, net._stored(weight)).double(), x.double() @ weight.double().T
+    assert found.dtype == right.dtype and (found - right).norm() / right.norm() < 0.05
+    assert abs((found * right).sum() / (right * right).sum() - 1) < 0.02  # no scale is left over
+
+
+def test_attention_of_a_prompt_is_causal_and_takes_strided_queries():
+    n, heads, kv, d = 6, 4, 2, 16
+    q, keys, values = random(n, (heads + 2 * kv) * d)[:, :heads * d], random(1, kv, n, d), random(1, kv, n, d)
+    found = g.attend(q, keys, values, causal=True).unflatten(1, (heads, d))
+    for t in range(n):
+        for h in range(heads):
+            score = keys[0, h * kv // heads, :t + 1].double() @ q[t, h * d:(h + 1) * d].double() / d**0.5
+            same(found[t, h], score.softmax(0) @ values[0, h * kv // heads, :t + 1].double())
 
 
 def test_attention_is_softmax_over_the_cache():

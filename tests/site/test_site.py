@@ -268,6 +268,14 @@ def test_ledger_filters_and_sorts(visit):
         assert shown_ids(page)[0] == (min if direction == "ascending" else max)(everything)
 
 
+def test_ledger_keeps_its_headings_in_view_on_a_desk(visit):
+    page = visit(viewport=DESKTOP).open("book/ledger")
+    page.locator("table.ledger tbody tr").nth(60).scroll_into_view_if_needed()
+    table, head = page.locator("table.ledger").bounding_box(), page.locator("table.ledger th").first.bounding_box()
+    assert page.evaluate("getComputedStyle(document.querySelector('table.ledger th')).backgroundColor") != "rgba(0, 0, 0, 0)"
+    assert 0 <= head["y"] < 100 and table["x"] + table["width"] <= DESKTOP["width"]
+
+
 def test_ledger_links_to_the_section_that_computes_a_claim(visit, site):
     page = visit(viewport=DESKTOP).open("book/ledger")
     links = page.evaluate("() => [...document.querySelectorAll('table.ledger tbody tr')].map(r => r.cells[5].querySelector('a')).filter(Boolean).map(a => a.getAttribute('href'))")

@@ -1,5 +1,6 @@
 """The book's own GPU timings: possible, counted right, repeatable, and never part of a fit."""
 import csv
+import math
 import statistics
 from pathlib import Path
 
@@ -45,6 +46,20 @@ def test_a_decode_row_reads_all_weights_but_the_embedding_and_the_caches():
     assert row["bytes"] == 2 * (layers + 128256 * 4096 + 4096) + 16 * 2048 * 131072
 
 
+def test_a_prompt_row_does_its_causal_half_and_one_row_of_logits():
+    row, = si.timed(run="H100-1", test="prefill", model="Llama 3.1 8B", context=2048)
+    weights = 32 * (4096 * (4096 + 2 * 1024) + 4096 * 4096 + 3 * 4096 * 14336 + 2 * 4096) + 4096  # norms as a weight each
+    attention = 32 * 4 * 32 * 128 * 2048 * 1024  # half of the square
+    assert row["flops"] == 2048 * 2 * weights + attention + 2 * 128256 * 4096
+    assert row["bytes"] == 2 * (weights + 128256 * 4096) + 2048 * 131072
+
+
+@pytest.mark.parametrize("kernel, passes", [("copy", 2), ("memcpy", 2), ("read", 1), ("write", 1)])
+def test_memory_rows_count_a_copy_twice(kernel, passes):
+    sizes = {row["bytes"] / passes for row in si.timed(run="H100-1", test="memory", kernel=kernel)}
+    assert sizes == {2**k for k in range(17, 33)}
+
+
 def test_fp8_halves_the_layers_and_leaves_the_head():
     whole, = si.timed(run="H200-2", test="decode", dtype="bf16", model="Llama 3.1 8B", batch=1, context=512, graph=1)
     half, = si.timed(run="H200-2", test="decode", dtype="fp8", model="Llama 3.1 8B", batch=1, context=512, graph=1)
@@ -69,11 +84,24 @@ def test_fits_never_read_them():
 @pytest.mark.parametrize("change, reason", [
     ({"seconds": 1e-6, "seconds_low": 1e-6, "seconds_high": 1e-6}, "above the bandwidth"),
     ({"flops": 10**18}, "above the dense bf16 peak"), ({"joules": 1e3}, "above the 700 W"), ({"seconds_low": 1.0}, "quartiles"),
+    ({"seconds": 0.0, "seconds_low": 0.0}, "no times"), ({"cold": None, "bytes": 10**12}, "above the bandwidth"),
+    ({"test": "train"}, "'train' is none of launch"), ({"dtype": "fp99"}, "'fp99' is none of bf16"),
 ])
 def test_impossible_rows_are_told(change, reason):
     row, = si.timed(run="H100-1", test="decode", model="Llama 3.1 8B", batch=1, context=2048, graph=1)
     assert contribute.impossible(row) == []
     assert any(reason in fault for fault in contribute.impossible(row | change))
+
+
+def test_what_the_cache_holds_may_be_read_faster_than_memory():
+    row, = si.timed(run="H100-1", test="memory", kernel="read", bytes=2**25, cold=0)
+    assert row["mbu"] > 1 and contribute.impossible(row) == []
+    assert "above the bandwidth" in contribute.impossible(row | {"cold": 1})[0]
+
+
+def test_a_chip_without_a_power_limit_is_taken():
+    row, = si.timed(run="H100-2", test="energy", kernel="gemm")
+    assert math.isnan(si.chip("GH200 96GB").tdp_watts) and contribute.impossible(row | {"chip": "GH200 96GB"}) == []
 
 
 def contribution(**change):
@@ -84,11 +112,15 @@ def contribution(**change):
 
 @pytest.mark.parametrize("change, reason", [
     ({}, None), ({"machine": ""}, "machine: '' is not a text"), ({"as_of": "yesterday"}, "as_of"), ({"chip": "H1000"}, "H1000"),
-    ({"seconds": "-1"}, "seconds"), ({"flops": "9" * 20}, "above the dense"),
+    ({"seconds": "-1"}, "seconds"), ({"seconds": "0", "seconds_low": "0"}, "no times"), ({"flops": "9" * 20}, "above the dense"),
 ])
 def test_contributions_are_checked(change, reason):
     found = contribute.faults(contribute.filled(contribution(**change), "mine-1", "williams2009"))
     assert found == [] if reason is None else any(reason in fault for fault in found)
+
+
+def test_an_empty_file_is_no_contribution():
+    assert contribute.faults(contribute.filled(",".join(HEADER) + "\n", "mine-1", "williams2009")) == ["no rows"]
 
 
 def test_a_refused_contribution_changes_nothing(tmp_path):
