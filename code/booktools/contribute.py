@@ -67,7 +67,7 @@ def add(path: Path, run: str, source: str) -> list[str]:
     text = filled(path.read_text(encoding="utf8"), run, source)
     if found := faults(text):
         return found
-    stored = [row for row in csv.DictReader((DATA / f"{TABLE}.csv").read_text(encoding="utf8").splitlines())]
+    stored = list(csv.DictReader((DATA / f"{TABLE}.csv").read_text(encoding="utf8").splitlines()))
     if run in {row["run"] for row in stored}:
         return [f"run {run!r} is in the table already; it holds {', '.join(sorted({row['run'] for row in stored}))}"]
     write(DATA / f"{TABLE}.csv", TABLE, stored + list(csv.DictReader(text.splitlines())))

@@ -138,6 +138,12 @@ def attend(q, keys, values, causal: bool = False):
     return found.transpose(1, 2).reshape(len(q), -1)
 
 
+def layer_shapes(shape) -> tuple:
+    """(outputs, inputs) of a layer's four products: query, key and value in one, output, gate and up in one, down."""
+    width, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    return (width + 2 * kv, shape.d_model), (shape.d_model, width), (2 * shape.d_ff, shape.d_model), (shape.d_model, shape.d_ff)
+
+
 @dataclass
 class Network:
     """Random weights in the shape of a `siliconomics` model, and one pass over them. With `fp8` the layers' weights take one byte and
@@ -154,9 +160,7 @@ class Network:
         self.embedding = self._random(s.vocab, s.d_model)
         self.head = self.embedding if s.tied else self._random(s.vocab, s.d_model)
         self.norms = [torch.ones(s.d_model, device=self.device, dtype=self.dtype) for _ in range(2 * s.layers + 1)]
-        width, kv = s.heads * s.head_dim, s.kv_heads * s.head_dim
-        shapes = (width + 2 * kv, s.d_model), (s.d_model, width), (2 * s.d_ff, s.d_model), (s.d_model, s.d_ff)
-        self.layers = [tuple(self._stored(self._random(*shape)) for shape in shapes) for _ in range(s.layers)]
+        self.layers = [tuple(self._stored(self._random(*shape)) for shape in layer_shapes(s)) for _ in range(s.layers)]
 
     def _random(self, rows, columns):
         return torch.empty(rows, columns, device=self.device, dtype=self.dtype).normal_(std=columns ** -0.5)

@@ -41,11 +41,11 @@ class Bench:
     device: str
     plan: dict
     deadline: float
-    dtypes: tuple = ("bf16", "fp16", "tf32", "fp8")
     rows: list = field(default_factory=list)
 
     def __post_init__(self):
         self.cuda = self.device == "cuda"
+        self.dtypes = ("bf16", "fp16", "tf32", "fp8") if self.cuda else ("bf16", "tf32")
         found = torch.cuda.get_device_properties(0) if self.cuda else None
         self.cache_bytes = found.L2_cache_size if found else 2**20
         self.processors = found.multi_processor_count if found else 1
@@ -215,18 +215,11 @@ def squares(bench: Bench) -> None:
             product(bench, dtype, n, n, n)
 
 
-def layer_shapes(shape) -> dict:
-    """(n, k) of a layer's four products: query, key and value in one, output, gate and up in one, down."""
-    width, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    return {"qkv": (width + 2 * kv, shape.d_model), "out": (shape.d_model, width), "up": (2 * shape.d_ff, shape.d_model),
-            "down": (shape.d_model, shape.d_ff)}
-
-
 def decode_products(bench: Bench) -> None:
     """A layer's products by the number of tokens in the batch."""
     for dtype in [d for d in ("bf16", "fp8") if d in bench.dtypes]:
         for model in bench.plan["models"]:
-            for n, k in layer_shapes(named(model)).values():
+            for n, k in fused.layer_shapes(named(model)):
                 for m in bench.plan["rows"]:
                     product(bench, dtype, m, n, k)
                     if bench.late():
@@ -384,7 +377,7 @@ def attempt(bench: Bench, stage) -> None:
     start, before = time.monotonic(), len(bench.rows)
     try:
         stage(bench)
-    except (RuntimeError, NotImplementedError) as error:
+    except RuntimeError as error:
         print(f"{stage.__name__} stopped: {type(error).__name__}: {str(error)[:300]}", flush=True)
     if bench.cuda:
         torch.cuda.empty_cache()
@@ -396,8 +389,7 @@ STAGES = (launches, memory, whole_passes, decode_products, squares, attention)
 
 def measure(device="cuda", quick=False, minutes=7.0, stages=STAGES, write=None) -> list[dict]:
     """Rows of all stages that fit into the time; `write` is called with them after each stage."""
-    dtypes = ("bf16", "fp16", "tf32", "fp8") if device == "cuda" else ("bf16", "tf32")
-    bench = Bench(device, QUICK if quick else FULL, time.monotonic() + 60 * minutes, dtypes)
+    bench = Bench(device, QUICK if quick else FULL, time.monotonic() + 60 * minutes)
     print(bench.chip, bench.machine, bench.software, sep="\n", flush=True)
     with torch.inference_mode():
         for stage in stages:
@@ -417,7 +409,7 @@ def write(path: Path, rows: list[dict]) -> None:
 
 
 def summary(rows: list[dict]) -> str:
-    """A line for each row that a reader looks for first: bandwidths, rates, steps."""
+    """A line for each row, with its rates."""
     lines = []
     for row in rows:
         seconds, size = float(row["seconds"]), float(row["bytes"] or 0)

@@ -274,5 +274,6 @@ def clean(root: Path) -> int:
 
 COMMANDS = {
     "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
-    "lab": lab, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench, "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
+    "lab": lab, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
+    "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
 }
