@@ -30,6 +30,9 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "M08": 300e9 * (6 * 174_566_105_088 + 12 * 96 * 12_288 * 2048) / (0.395 * 1978.9e12) / 3600 * 1.42,
     "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "S08": 1.12e23 / 1.92e21,
     "S09": 2.1e25 / 3.14e23, "S10": 5e25 / 2.1e25, "S14": 3.76 / 2.578, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
+    "M13": 794.5 / 989.4, "M14": 0.40 * 0.38, "B18": 540e9 / 0.029 / (64 * 1.2e12), "T01": 1_235_545, "T02": 197 / 459, "T04": 207_179 / 307_857,
+    "T05": 197e12, "T06": (68_976_648_192 + 32 * 8192 * 163_840) / (8 * 819.2e9), "T07": 197 / 1.2 / (989.4 / 10.8), "T08": 700 / 540,
+    "T09": (44 + 366 + 76) / 365.25, "T10": 7.37 / 8, "T12": 16 * 20 * 28.0, "T13": 872 / 365.25,
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
 
@@ -97,6 +100,24 @@ def test_google_has_half_of_the_claimed_share_by_memory():
 def test_verdicts_of_chapter_1_and_its_examples():
     words = {"reproduced": "S01 S02 S04 S07 O01", "partly": "C06", "refuted": "S05 S06", "dated": "F11 F12", "summary-error": "F18"}
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+
+
+def test_verdicts_of_chapter_10():
+    words = {"reproduced": "M13 M14 B18 T05 T07 T10 T12", "partly": "T01 T02", "refuted": "T04", "computed": "T06", "dated": "T09 T13", "open": "T08"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+    assert {row["id"] for row in LEDGER.values() if row["chapter"] == "10"} == set(" ".join(words.values()).split())
+
+
+def test_what_else_the_claims_of_chapter_10_say():
+    """The other figures of M13, T01 and T04, the rent of M14 with its peaks cancelled, the 17 ms of the scaling book and the 85 s of PaLM."""
+    assert [round(si.verdict("M13", chip=c).computed, 3) for c in ("B200 SXM", "GB200 (per GPU)", "MI300X")] == [0.776, 0.729, 0.511]
+    assert [si.verdict("M14", lower_cost=0.52, chip=c).computed for c in ("TPU v7", "TPU v6e")] == pytest.approx([0.192, 0.192], rel=1e-12)
+    assert si.verdict("T01", until="2023-12-31").computed == 816_448 and si.verdict("T01", until="2025-12-31").computed == pytest.approx(2.37e6, rel=0.005)
+    later = [si.verdict("T04", until=f"{year}-12-31", microsoft_h100e=n).computed for year, n in ((2024, 1_130_363), (2025, 3_151_494))]
+    assert later == pytest.approx([0.83, 1.20], abs=0.005)
+    assert round(1e3 * si.verdict("T06").computed) == 17 and si.verdict("B18", seconds=0.0285).computed == pytest.approx(7.03 / 28.5, rel=1e-3)
+    assert 2 * 540e9 * 512 * 2048 / (64 * si.chip("TPU v4").peak["bf16"] * 0.76) == pytest.approx(85, rel=0.005)
+    assert si.verdict("T10").inputs["than"] == "GB200" and si.verdict("T08", than="TPU v5e").computed == pytest.approx(700 / 225)
 
 
 def test_verdicts_of_chapter_6():
