@@ -113,6 +113,9 @@ def test_what_else_the_claims_of_chapter_10_say():
     assert [round(si.verdict("M13", chip=c).computed, 3) for c in ("B200 SXM", "GB200 (per GPU)", "MI300X")] == [0.776, 0.729, 0.511]
     assert [si.verdict("M14", lower_cost=0.52, chip=c).computed for c in ("TPU v7", "TPU v6e")] == pytest.approx([0.192, 0.192], rel=1e-12)
     assert si.verdict("T01", until="2023-12-31").computed == 816_448 and si.verdict("T01", until="2025-12-31").computed == pytest.approx(2.37e6, rel=0.005)
+    ours = [max(r["mfu"] for r in si.timed(chip=chip, test="gemm", dtype="bf16")) for chip in ("H100 SXM", "H200 SXM")]
+    core = max(row["flops_per_second"] for row in table("tpu_measurements") if row["test"] == "matmul") / (si.chip("TPU v7").peak["bf16"] / 2)
+    assert [round(x, 2) for x in (*ours, core)] == [0.76, 0.72, 0.83]
     later = [si.verdict("T04", until=f"{year}-12-31", microsoft_h100e=n).computed for year, n in ((2024, 1_130_363), (2025, 3_151_494))]
     assert later == pytest.approx([0.83, 1.20], abs=0.005)
     assert round(1e3 * si.verdict("T06").computed) == 17 and si.verdict("B18", seconds=0.0285).computed == pytest.approx(7.03 / 28.5, rel=1e-3)
