@@ -65,6 +65,11 @@ def test_a_tiny_fraction_of_gpt3_is_a_third():
     assert si.verdict("S08", other="GPT-3 175B").computed == pytest.approx(1.12 / 3.14, rel=1e-12)
 
 
+def test_what_hangs_on_sizes_never_published_stays_open():
+    """GPT-3.5 in both: a method that works, or a ratio that speaks against the claim, settles nothing."""
+    assert [si.verdict(id).verdict for id in ("S14", "S15")] == ["open", "open"]
+
+
 def test_the_range_of_gpt4_turns_two_verdicts(monkeypatch):
     """90 % of what Epoch thinks possible: 8.2e24 to 4.4e25."""
     rows = [row | {"flop": row["low"]} if row["model"] == "GPT-4" else row for row in table("training_runs")]
