@@ -18,7 +18,7 @@ from .checks import BadValue, known
 from .decode import decode
 from .fleet import HOURS_PER_YEAR, JOULES_PER_KWH, energy_cost, rent, site_energy
 from .kernels import plain as formula
-from .markets import shares
+from .markets import owned, shares
 from .measurements import measured, measured_mbu
 from .network import fibre_round_trip, local_sgd_overhead
 from .roofline import critical_batch, memory_floor
@@ -537,6 +537,60 @@ def cost_of_batch_one(model="Llama 2 70B", chip="H100 SXM", chips=8, context=204
 @claim("B22", "%")
 def databricks_example(params=7e9, weights="fp16", seconds=0.014, bandwidth=2e12):
     return formula(kernels.mbu)(params * dtype_bytes(weights), seconds, 1, bandwidth)
+
+
+# --- chapter 12: who has the compute ----------------------------------------------------------------------------------
+
+def _shipped(chips: str, first: str, last: str) -> float:
+    """NVIDIA's chips of the named kinds in the quarters that lie between two days."""
+    return sum(row["units"] for row in table("shipments") if row["chip"] in chips.split("+") and first <= row["start"] and row["end"] <= last)
+
+
+@claim("C01", "chip")
+def h100_of_a_quarter(chips="H100+H800", first="2023-07-01", last="2023-09-30"):
+    return _shipped(chips, first, last)
+
+
+@claim("C02", "chip")
+def h100_of_a_year(chips="H100+H800", first="2023-01-01", last="2023-12-31"):
+    return _shipped(chips, first, last)
+
+
+@claim("C03", "chip")
+def gpus_of_a_year(chips="H100+H20+B200", first="2024-01-01", last="2024-12-31"):
+    return _shipped(chips, first, last)
+
+
+@claim("C04", "chip")
+def h100_in_the_world(chips="H100+H800", first="2022-01-01", last="2024-12-31"):
+    return _shipped(chips, first, last)
+
+
+@claim("C05", "chip")
+def high_end_gpus(chips="A100+A800+H100+H800+H20", first="2022-01-01", last="2024-09-30"):
+    return _shipped(chips, first, last)
+
+
+@claim("T03", "1")
+def google_over_the_next(date="2025-12-31", owner="Google", other="Microsoft"):
+    held = owned(date)
+    return held[known("owner", owner, held)] / held[known("other", other, held)]
+
+
+@claim("T11", "USD")
+def rent_of_600000_tpus(chips=600_000, years=5, usd_per_chip_hour=1.60):
+    return rent(chips, years * HOURS_PER_YEAR * 3600, usd_per_chip_hour)
+
+
+@claim("F10", "%")
+def revenue_for_inference(company="NVIDIA", quantity="share of data-centre revenue for inference"):
+    row, = (row for row in table("company_events") if (row["company"], row["quantity"]) == (company, quantity))
+    return row["value"]
+
+
+@claim("F14", "%")
+def together_over_meta(chips=4_424, other=100_000):
+    return chips / other
 
 
 # --- chapter 13: what limits supply ----------------------------------------------------------------------------------

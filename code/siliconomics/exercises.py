@@ -10,6 +10,7 @@ from .catalog import chip, model
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
 from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
+from .markets import gini, h100_equivalents, hhi, owned
 from .measurements import measured, reported
 from .network import bus_bandwidth, local_sgd_overhead
 from .roofline import attainable, memory_floor
@@ -493,3 +494,46 @@ def arithmetic_mean_error_in_percent():
 def days_for_a_trillion_tokens():
     step = train_step("Llama 3.1 70B", "H100 SXM", 512, 4 * 2**20, 8192, tensor=8, pipeline=4, stack="calibrated")
     return 1e12 / (4 * 2**20) * step.seconds / 86400
+
+
+@key("12.1")
+def h20_in_h100_by_bandwidth():
+    return h100_equivalents(100_000, "H20", "bandwidth")
+
+
+@key("12.2")
+def hhi_of_four_makers():
+    return hhi([67.8, 14.9, 11.2, 6.1])
+
+
+@key("12.3")
+def gini_of_three_owners():
+    return gini([5, 3, 2])
+
+
+@key("12.4")
+def google_over_microsoft_with_all_makers():
+    held = owned("2025-12-31")
+    return held["Google"] / held["Microsoft"]
+
+
+@key("12.5")
+def months_of_a_doubling():
+    return 12 * doubling_time(growth_per_year(1.577, 19.52, 2))
+
+
+@key("12.6")
+def gpt4s_of_a_tenth_of_google():
+    seconds = 90 * 86400
+    return 5.05e6 / 10 * chip("H100 SXM").peak["bf16"] * 0.35 * seconds / 2.15e25
+
+
+@key("12.7")
+def rent_that_recovers_a_tpu():
+    return (depreciation(25_000, 5) + 0.45) / 0.8
+
+
+@key("12.8")
+def width_of_errors_in_common():
+    quarters = np.array([64, 183, 316, 443])
+    return quarters.sum() / np.hypot.reduce(quarters)
