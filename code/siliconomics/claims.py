@@ -326,15 +326,16 @@ def _years(before: str, after: str) -> float:
 
 
 @claim("S11", "1")
-def later_growth_over_earlier(first="GPT-3 175B", between="GPT-4", last="GPT-4.5", flop_between=None):
+def later_growth_over_earlier(first="GPT-2 1.5B", between="GPT-4", last="GPT-4.5", flop_between=None):
     middle = flop_between or _training_flop(between)
     later = growth_per_year(middle, _training_flop(last), _years(between, last))
     return later / growth_per_year(_training_flop(first), middle, _years(first, between))
 
 
 @claim("S21", "1")
-def growth_in_half_a_year(per_quarter=0.60):
-    return (1 + per_quarter) ** 2
+def growth_of_capacity_in_half_a_year(year=2023):
+    before, after = (sum(row["h100e"] for row in table("shipments") if row["end"] <= f"{end}-12-31") for end in (year - 1, year))
+    return growth_per_year(before, after, years=2)  # of half a year each
 
 
 @claim("M09", "1")

@@ -12,7 +12,7 @@ from .decode import decode, max_batch, mbu
 from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
 from .markets import gini, h100_equivalents, hhi, owned
 from .measurements import measured, reported
-from .network import bus_bandwidth, local_sgd_overhead
+from .network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead
 from .roofline import attainable, memory_floor
 from .scaling import doubling_time, growth_per_year, kaplan_loss, lifetime_flops, lifetime_optimal, loss, optimal, tokens_for
 from .tables import table
@@ -347,8 +347,8 @@ def megawatts_of_16384_h100():
 
 
 @key("06.2")
-def minutes_between_failures_of_100000():
-    return _llama3_mtbf(100_000)
+def gpus_that_are_interrupted_once_an_hour():
+    return _llama3_mtbf(1) / 60
 
 
 @key("06.3")
@@ -369,9 +369,10 @@ def line_for_405b_in_gigabit():
 
 
 @key("06.6")
-def line_of_intellect_1_in_megabit():
+def minutes_of_work_for_70b_on_the_lines_of_intellect_1():
     run, = (row for row in table("distributed_runs") if (row["run"], row["setting"]) == ("INTELLECT-1", "global"))
-    return 8 * bus_bandwidth(run["params"] * run["bytes_per_param"], run["sync_seconds"], run["sites"]) / 1e6
+    line = bus_bandwidth(run["params"] * run["bytes_per_param"], run["sync_seconds"], run["sites"])
+    return all_reduce_seconds(70e9 * 0.5, 30, line) / 0.10 / 60
 
 
 @key("06.7")

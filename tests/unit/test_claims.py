@@ -18,7 +18,7 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "S01": 20_000 * 2190.0, "F18": 20_000 * 2190.0, "S02": 2500 * 250_000.0, "S04": 2.15e25 / (989.4e12 * 0.40 * 90 * 86_400),
     "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
     "M06": (989.4e12 / 3.35e12) / (312e12 / 2.039e12), "M16": 1978.9 / 312, "B01": 989.4e12 / 3.35e12, "B03": (1.75e15 / 8e12) / (989.4e12 / 3.35e12),
-    "S11": (3.8e26 / 2.1e25) ** (365.25 / 715) / (2.1e25 / 3.14e23) ** (365.25 / 1021), "S21": 2.56, "M09": 2.46 * 3e11 / 3.6e6 / 10_791,
+    "S11": (3.8e26 / 2.1e25) ** (365.25 / 715) / (2.1e25 / 1.92e21) ** (365.25 / 1490), "S21": (1_594_414 / 303_403) ** 0.5, "M09": 2.46 * 3e11 / 3.6e6 / 10_791,
     "M11": 9.894e19, "M12": 0.25, "D01": 11.2 / 500 / (6 * 70e9 * 2e6 / (7000 * 989.4e12 * 0.4)), "D02": 19, "D03": 9e6 / 2.08188e8,
     "D04": (8 / 7) ** 10, "D05": 1.59e9 * 0.078, "D06": 20_480 * 1.389 * 0.8 * 1.25 * 8760 * 0.083, "D07": 90e12 / 8760, "D08": 14 * 1.8e12,
     "S03": 20_000 * 95 * 86_400 * 312e12 * 0.34, "S12": 6 * 70e9 * 2e12 / (1000 * 312e12 * 0.4347) / 86_400, "S13": 4e6,
@@ -108,7 +108,7 @@ def test_verdicts_of_chapter_1_and_its_examples():
 
 
 def test_verdicts_of_chapter_6():
-    words = {"reproduced": "S21 M09 M11 M12 D03 D04 D05 D06 D07", "refuted": "S11", "partly": "D08", "computed": "D01", "dated": "D02"}
+    words = {"reproduced": "S21 M09 M12 D03 D04 D05 D06 D07", "refuted": "S11", "partly": "M11 D08", "computed": "D01", "dated": "D02"}
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
 
 
@@ -119,8 +119,11 @@ def test_what_else_the_claims_of_chapter_6_say():
     assert si.verdict("D08", bytes_per_param=6).computed == pytest.approx(10.8e12)
     assert si.verdict("M11", dtype="fp8").computed / (20_000 * 312e12) == pytest.approx(31.7, abs=0.05)
     assert si.verdict("D07").computed / 1389 == pytest.approx(7.3e6, rel=0.02)
-    low, high = (si.verdict("S11", flop_between=flop) for flop in (4.4e25, 8.2e24))
-    assert (low.verdict, high.verdict) == ("refuted", "reproduced") and (round(low.ratio, 1), round(high.ratio, 1)) == (0.5, 2.2)
+    edges = {first: [si.verdict("S11", first=first, flop_between=flop) for flop in (4.4e25, 8.2e24)] for first in ("GPT-2 1.5B", "GPT-3 175B")}
+    assert {first: [(edge.verdict, round(edge.ratio, 2)) for edge in found] for first, found in edges.items()} == {
+        "GPT-2 1.5B": [("refuted", 0.26), ("refuted", 0.91)], "GPT-3 175B": [("refuted", 0.51), ("reproduced", 2.21)]}
+    assert si.verdict("S11", first="GPT-3 175B").ratio == pytest.approx(0.976, abs=5e-4)
+    assert [si.verdict("S21", year=year).computed ** 0.5 for year in (2023, 2024)] == pytest.approx([1.514, 1.421], abs=1e-3)
 def test_verdicts_of_chapter_5():
     words = {"reproduced": "S01 S02 S04 S17 S18 S19 M03 M04 M07 M08 M10 M15 B23", "partly": "S03 S12", "refuted": "S13", "dated": "M05"}
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
