@@ -258,7 +258,7 @@ def test_a_written_chapter_leaves_none_of_its_claims_without_a_verdict():
     assert {"01", "02", "03", "07"} <= written
     assert {"01", "03", "04", "07"} <= written
     assert [id for id, row in LEDGER.items() if row["chapter"] in written and si.verdict(id).verdict == "not yet computed"] == []
-    assert {id for id, row in LEDGER.items() if row["chapter"] in written} - {"B21"} <= set(SETTLED)
+    assert {id for id, row in LEDGER.items() if row["chapter"] in written} - {"B21", "C14", "C18", "C19"} <= set(SETTLED)  # words and a date, no number
 
 
 @pytest.mark.parametrize("change, flops, word", [({"causal": False}, 6 + 12 * 80 * 64 * 128 * 4096 / 68_976_648_192, "partly"), ({"context": 0}, 6, "reproduced")])
