@@ -6,7 +6,8 @@ from datetime import date
 
 import numpy as np
 
-from .catalog import chip, model
+from .catalog import Chip, chip, model
+from .chain import Chain, Share, export_class, graph, joint_survival, min_cut, tpp
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
 from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
@@ -538,3 +539,49 @@ def rent_that_recovers_a_tpu():
 def width_of_errors_in_common():
     quarters = np.array([64, 183, 316, 443])
     return quarters.sum() / np.hypot.reduce(quarters)
+
+
+@key("14.1")
+def hhi_of_memory():
+    return hhi([62, 21, 17])
+
+
+@key("14.2")
+def highest_hhi_with_an_unknown_rest():
+    return hhi([96, 4])
+
+
+@key("14.3")
+def tpp_of_an_a100():
+    return tpp("A100 SXM 80GB")
+
+
+@key("14.4")
+def fastest_free_chip_of_600_mm2():
+    points = np.arange(1.0, 4800.0)
+    return points[export_class(points, points / 600) == "free"][-1] / 8
+
+
+@key("14.5")
+def tpp_of_sparse_rates():
+    return tpp(Chip("any", {"fp8": 3958e12 / 2}, 1.0, 1.0))
+
+
+@key("14.6")
+def ten_years_of_two_links_in_percent():
+    return 100 * joint_survival("ai_server", {"NLD": 0.01, "TWN": 0.02}) ** 10
+
+
+@key("14.7")
+def smallest_sets_that_stop_a_product():
+    facts = dict.fromkeys("XYP", {"name": "", "kind": "part"})
+    made = (Share("X", None, "A", 0.7), Share("X", None, "B", 0.3), Share("Y", None, "B", 0.6), Share("Y", None, "C", 0.4))
+    return len(min_cut("P", chain=Chain(facts, (("X", "P", "feeds"), ("Y", "P", "feeds")), made)))
+
+
+@key("14.8")
+def edges_from_a_mask_blank_to_a_server():
+    import networkx
+
+    paths = networkx.all_simple_paths(graph(), "mask_blank", "ai_server")
+    return max(map(len, paths)) - 1
