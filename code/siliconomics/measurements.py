@@ -137,8 +137,8 @@ def timed(**where) -> list[dict]:
     Parameters
     ----------
     **where
-        Column = value, or a tuple of values of which one must match. `test` is launch, memory, gemm, attention, decode, prefill or
-        energy; `cold` is 1 where buffers rotate past the cache, `graph` where the kernels run from a captured graph.
+        Column = value, or a tuple of values of which one must match. `test` is launch, memory, gemm, attention, decode, check
+        (a draft of `new_tokens`), prefill or energy; `cold` is 1 where buffers rotate past the cache, `graph` where the kernels run from a captured graph.
 
     Returns
     -------

@@ -209,7 +209,10 @@ class Step:
 
 
 def bubble_fraction(pipeline, micro_batches, interleave=1):
-    """Share of a step in which a pipeline stage idles: (p-1)/(m v + p-1).
+    """Share of a step in which a pipeline stage idles: (p-1)/(m v + p-1) from m = p micro-batches on.
+
+    With fewer, a stage waits until a micro-batch comes round to its next chunk: p v + m - 1 turns for m v of work, so that
+    at most m of the p stages ever work at once.
 
     Parameters
     ----------
@@ -219,11 +222,11 @@ def bubble_fraction(pipeline, micro_batches, interleave=1):
     Returns
     -------
     float or ndarray
-        A fraction below 1. Source: Narayanan et al. (2021), section 2.2.
+        A fraction below 1. Source: Narayanan et al. (2021), section 2.2, which divides by the time without a bubble.
     """
     p, m, v = broadcast(pipeline=number("pipeline", pipeline, least=1.0), micro_batches=number("micro_batches", micro_batches, least=1.0),
                         interleave=number("interleave", interleave, least=1.0))
-    return plain((p - 1) / (m * v + p - 1))
+    return plain(1 - m * v / (v * np.maximum(m, p) + np.minimum(m, p) - 1))
 
 
 def _shards(model: Transformer, at: Layout) -> tuple[tuple[float, float], ...]:
