@@ -523,8 +523,8 @@ def terabytes_across_a_slice():
 
 
 @key("10.5")
-def flop_for_a_dollar_in_1e17():
-    return 3600 * chip("TPU v5e").peak["bf16"] / 1.20 / 1e17
+def millions_of_dollars_for_1e24_flop():
+    return rent(1, 1e24 / (0.40 * chip("TPU v5e").peak["bf16"]), 1.20) / 1e6
 
 
 @key("10.6")

@@ -51,7 +51,7 @@ def systolic_utilisation(m, k, n, size=128, double_buffered: bool = True):
     m, k, n : float or array_like
         Sizes of the product, at least 1.
     size : float or array_like
-        Cells along a side: 128 in most TPUs, 256 in the first and in v6e.
+        Cells along a side: 128 in most TPUs, 256 in the first and since v6e.
     double_buffered : bool
         Whether the next tile of weights is loaded behind the sums of the last, as TPUs do. Then a tile takes max(m, size) cycles.
 

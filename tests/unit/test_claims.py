@@ -111,7 +111,7 @@ def test_verdicts_of_chapter_1_and_its_examples():
 
 
 def test_verdicts_of_chapter_10():
-    words = {"reproduced": "M13 M14 B18 T05 T07 T10 T12", "partly": "T01 T02", "refuted": "T04", "computed": "T06", "dated": "T09 T13", "open": "T08"}
+    words = {"reproduced": "M13 M14 B18 T05 T10 T12", "partly": "T01 T02 T07", "refuted": "T04", "computed": "T06", "dated": "T09 T13", "open": "T08"}
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
     assert {row["id"] for row in LEDGER.values() if row["chapter"] == "10"} == set(" ".join(words.values()).split())
 
@@ -123,9 +123,13 @@ def test_what_else_the_claims_of_chapter_10_say():
     assert si.verdict("T01", until="2023-12-31").computed == 816_448 and si.verdict("T01", until="2025-12-31").computed == pytest.approx(2.37e6, rel=0.005)
     ours = [max(r["mfu"] for r in si.timed(chip=chip, test="gemm", dtype="bf16")) for chip in ("H100 SXM", "H200 SXM")]
     core = max(row["flops_per_second"] for row in table("tpu_measurements") if row["test"] == "matmul") / (si.chip("TPU v7").peak["bf16"] / 2)
-    assert [round(x, 2) for x in (*ours, core)] == [0.76, 0.72, 0.83]
-    later = [si.verdict("T04", until=f"{year}-12-31", microsoft_h100e=n).computed for year, n in ((2024, 1_130_363), (2025, 3_151_494))]
-    assert later == pytest.approx([0.83, 1.20], abs=0.005)
+    assert [round(x, 2) for x in (*ours, core)] == [0.81, 0.76, 0.83]
+    ratios = [si.verdict("T04", date=f"{year}-12-31").computed for year in (2023, 2024, 2025)]
+    assert ratios == pytest.approx([(117_444 + 208_719) / 307_857, (434_378 + 951_445) / (1_130_363 + 106_473), 5_049_814 / 3_416_016], rel=1e-9)
+    own = {row["date"]: row["value"] for row in table("company_events") if row["quantity"] == "power of its compute"}
+    factors = [si.owned(day)["Google"] * 1389 / watts for day, watts in own.items()]  # each H100-equivalent at the watts of an H100
+    assert factors == pytest.approx([2.27, 3.21, 3.69], abs=0.006) and max(factors) / (312 / 989.4 * 700 / 400) < 10
+    assert [si.verdict("T07", than_usd=3.29).computed, 819.2 / 1.2 / (3350 / 3.29)] == pytest.approx([0.55, 0.67], abs=0.005)
     assert round(1e3 * si.verdict("T06").computed) == 17 and si.verdict("B18", seconds=0.0285).computed == pytest.approx(7.03 / 28.5, rel=1e-3)
     assert 2 * 540e9 * 512 * 2048 / (64 * si.chip("TPU v4").peak["bf16"] * 0.76) == pytest.approx(85, rel=0.005)
     assert si.verdict("T10").inputs["than"] == "GB200" and si.verdict("T08", than="TPU v5e").computed == pytest.approx(700 / 225)
