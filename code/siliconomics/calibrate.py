@@ -19,7 +19,7 @@ import numpy as np
 from . import kernels
 from .catalog import Chip, _chip_rows
 from .catalog import chip as find_chip
-from .checks import BadValue, broadcast, flag, number, plain
+from .checks import BadValue, broadcast, flag, number, numbers, plain
 from .kernels import plain as formula
 from .network import all_reduce_seconds as ring_seconds
 from .tables import DATA, table, write
@@ -308,8 +308,7 @@ def attention_seconds(chip, batch, context, heads, kv_heads, model: Transformer 
     '382 us'
     """
     chip = find_chip(chip)
-    batch, context, heads, kv_heads = broadcast(batch=number("batch", batch, zero=True), context=number("context", context, zero=True),
-                                                heads=number("heads", heads), kv_heads=number("kv_heads", kv_heads))
+    heads, kv_heads, batch, context = numbers(locals(), "heads kv_heads", zero="batch context")
     if model is not None and model.kv_rank:
         kv_heads, token = np.ones_like(kv_heads), formula(kernels.latent_layer_bytes)(model.kv_rank, model.rope_dim, dtype_bytes(kv, "kv"))
     else:
@@ -342,7 +341,7 @@ def all_reduce_seconds(chip, bytes, n):
     ['3.5 us', '529.8 us']
     """
     chip = find_chip(chip)
-    size, n = broadcast(bytes=number("bytes", bytes, zero=True), n=number("n", n, least=1.0))
+    size, n = numbers(locals(), zero="bytes", one="n")
     if np.all(n == 1):
         return plain(np.zeros(np.shape(n)))
     if np.isnan(chip.link_bandwidth):

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .catalog import chip as find_chip
-from .checks import BadValue, UnknownName, broadcast, choice, flag, fraction, known, nearest, number, plain, scalar, whole
+from .checks import BadValue, UnknownName, broadcast, choice, flag, fraction, known, nearest, number, numbers, plain, scalar, whole
 from .markets import hhi
 from .tables import BadData, table
 
@@ -590,8 +590,8 @@ def export_class(tpp, density, rule: str = "2023", io_gbs=None, consumer: bool =
     """
     rule, consumer = choice("rule", rule, ("2023", "2022")), flag("consumer", consumer)
     density = 0.0 if density is None and (consumer or rule == "2022") else density
-    io = 0.0 if io_gbs is None and rule == "2023" else io_gbs
-    tpp, pd, io = broadcast(tpp=number("tpp", tpp), density=number("density", density, zero=True), io_gbs=number("io_gbs", io, zero=True))
+    io_gbs = 0.0 if io_gbs is None and rule == "2023" else io_gbs
+    tpp, pd, io = numbers(locals(), "tpp", zero="density io_gbs")
     if rule == "2022":
         return plain(np.where((tpp >= 4800) & (io >= 600), ".a", "free"))
     if consumer:

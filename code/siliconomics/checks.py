@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache, partial
 
 import numpy as np
 
@@ -84,6 +85,11 @@ def fraction(name: str, value) -> np.ndarray:
     return array
 
 
+def optional(name: str, value) -> np.ndarray:
+    """Like `number`, but zero and None are allowed; None becomes NaN."""
+    return np.float64(np.nan) if value is None else number(name, value, zero=True)
+
+
 def whole(name: str, value, *, least: int = 0) -> int:
     """Return `value` as an int; reject bools, strings and anything fractional or below `least`."""
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
@@ -117,13 +123,45 @@ def known(name: str, value, names) -> str:
 
 def broadcast(**arrays) -> list[np.ndarray]:
     """Broadcast named arrays against each other; the error shows each shape."""
-    if all(type(a) is np.float64 for a in arrays.values()):
+    if set(map(type, arrays.values())) == {np.float64}:
         return list(arrays.values())
     try:
         return list(np.broadcast_arrays(*arrays.values()))
     except ValueError:
         shapes = ", ".join(f"{name} {np.shape(a)}" for name, a in arrays.items())
         raise BadValue(f"shapes do not broadcast: {shapes}") from None
+
+
+def numbers(given: dict, positive: str = "", zero: str = "", one: str = "", fractions: str = "", optional: str = "") -> list[np.ndarray]:
+    """Check arguments of the calling function and broadcast them against each other.
+
+    Parameters
+    ----------
+    given : dict
+        The caller's `locals()`.
+    positive, zero, one, fractions, optional : str
+        Names of arguments above 0, of those that may be 0, of those of at least 1, of those above 0 and at most 1, and of
+        those that may be 0 or None, which becomes NaN.
+
+    Returns
+    -------
+    list of ndarray
+        One array for each name, in the order in which the call names them.
+
+    Raises
+    ------
+    BadValue
+        If an element lies outside its domain, or if the shapes do not broadcast.
+    """
+    checks = _checks(positive, zero, one, fractions, optional)
+    values = [check(name, given[name]) for name, check in checks]
+    return values if set(map(type, values)) == {np.float64} else broadcast(**dict(zip(dict(checks), values)))
+
+
+@cache
+def _checks(*groups: str) -> list[tuple]:
+    kinds = number, partial(number, zero=True), partial(number, least=1.0), fraction, optional
+    return [(name, check) for names, check in zip(groups, kinds) for name in names.split()]
 
 
 def plain(value):

@@ -9,7 +9,7 @@ from . import calibrate, kernels
 from .catalog import Chip
 from .catalog import chip as find_chip
 from .catalog import model as find_model
-from .checks import BadValue, broadcast, number, plain, scalar
+from .checks import BadValue, numbers, plain, scalar
 from .forward import Shard, forward_seconds
 from .kernels import plain as formula
 from .transformer import Load, Transformer
@@ -113,9 +113,7 @@ def serve(model, chip, chips=1, concurrency=1, prompt=1024, output=1024, weights
     tensor = n / (data * stages)
     if tensor != int(tensor):
         raise BadValue(f"chips={n:g} is not a multiple of attention_data x pipeline = {attention_data} x {pipeline}")
-    users, prompt, output, price = broadcast(
-        concurrency=number("concurrency", concurrency, least=1.0), prompt=number("prompt", prompt, least=1.0), output=number("output", output, least=1.0),
-        usd_per_chip_hour=np.float64(np.nan) if usd_per_chip_hour is None else number("usd_per_chip_hour", usd_per_chip_hour, zero=True))
+    users, prompt, output, price = numbers(locals(), one="concurrency prompt output", optional="usd_per_chip_hour")
     at = Shard(tensor, data, stages)
     known = (software, "host_step") in calibrate.stored("serving")
     seconds, first, batch = steady(model, chip, at, users, prompt, output, weights, kv, compute, host_of(software if known else "mean"))

@@ -10,7 +10,7 @@ from . import kernels
 from .catalog import Chip
 from .catalog import chip as find_chip
 from .catalog import model as find_model
-from .checks import BadValue, broadcast, choice, fraction, number, plain, scalar, whole
+from .checks import BadValue, choice, number, numbers, plain, scalar, whole
 from .kernels import plain as formula
 from .network import all_gather_seconds, all_reduce_seconds, all_to_all_seconds
 from .transformer import Transformer
@@ -51,9 +51,8 @@ def mfu(tokens_per_second, model, chip, chips=1, context=None, dtype: str = "bf1
     '0.462'
     """
     model, chip = find_model(model), find_chip(chip)
-    rate, chips, context = broadcast(
-        tokens_per_second=number("tokens_per_second", tokens_per_second), chips=number("chips", chips),
-        context=number("context", 0 if context is None else context, zero=True))
+    context = 0 if context is None else context
+    rate, chips, context = numbers(locals(), "tokens_per_second chips", zero="context")
     flops = model.flops_per_token(context, training=training, causal=causal)
     return plain(formula(kernels.mfu)(rate, flops, chips, chip.peak[dtype]))
 
@@ -135,11 +134,8 @@ def train_run(model, chip, chips, tokens, mfu, usd_per_chip_hour=None, watts_per
     chip = find_chip(chip)
     named = isinstance(model, (str, Transformer))
     params = find_model(model).compute_params if named else number("model (a name, a Transformer or parameters)", model)
-    price = np.nan if usd_per_chip_hour is None else number("usd_per_chip_hour", usd_per_chip_hour, zero=True)
-    watts = np.nan if watts_per_chip is None else number("watts_per_chip", watts_per_chip, zero=True)
-    params, chips, tokens, used, price, watts, pue = broadcast(
-        params=params, chips=number("chips", chips), tokens=number("tokens", tokens), mfu=fraction("mfu", mfu),
-        usd_per_chip_hour=price, watts_per_chip=watts, pue=number("pue", pue, least=1.0))
+    params, chips, tokens, pue, used, price, watts = numbers(
+        locals(), "params chips tokens", one="pue", fractions="mfu", optional="usd_per_chip_hour watts_per_chip")
     seconds = formula(kernels.training_seconds)(params, tokens, chips, chip.peak[dtype], used)
     return Run(plain(seconds), plain(formula(kernels.rent)(seconds, chips, price)), plain(formula(kernels.energy)(seconds, chips, watts, pue)))
 
@@ -221,8 +217,7 @@ def bubble_fraction(pipeline, micro_batches, interleave=1):
     float or ndarray
         A fraction below 1. Source: Narayanan et al. (2021), section 2.2.
     """
-    p, m, v = broadcast(pipeline=number("pipeline", pipeline, least=1.0), micro_batches=number("micro_batches", micro_batches, least=1.0),
-                        interleave=number("interleave", interleave, least=1.0))
+    p, m, v = numbers(locals(), one="pipeline micro_batches interleave")
     return plain((p - 1) / (m * v + p - 1))
 
 
