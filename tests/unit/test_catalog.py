@@ -215,7 +215,7 @@ def test_names_match_without_case_blank_dash_underscore(find, names):
 def test_aliases_resolve_or_name_their_candidates(find, kind):
     targets = {}
     for row in rows("aliases"):
-        assert row["kind"] in ("chip", "model")
+        assert row["kind"] in ("chip", "model", "column", "quantity", "training quantity")
         if row["kind"] == kind:
             targets.setdefault(row["alias"], []).append(row["name"])
     for alias, names in targets.items():
