@@ -7,8 +7,6 @@ its family, its vendor, its class of memory, all chips. Past its family, a chip 
 that step: shapes left out (chip), chips left out with a sister in the fit (family), whole families left out (vendor).
 No chip of another vendor has kernel rows, so the steps beyond are a rule, not a measurement: each widens by `BEYOND`.
 """
-from __future__ import annotations
-
 import csv
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +15,7 @@ from functools import cache
 import numpy as np
 
 from . import kernels
-from .catalog import Chip, _chip_rows
-from .catalog import chip as find_chip
+from .catalog import Chip, _chip_rows, chip as find_chip
 from .checks import BadValue, broadcast, flag, number, numbers, plain
 from .kernels import plain as formula
 from .network import all_reduce_seconds as ring_seconds

@@ -1,6 +1,4 @@
 """Chips and models by name, each figure with its source."""
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 A chain is a graph of inputs. A node is lost when its own suppliers are lost, when one of its inputs is lost, or when
 its variants are: all of them if they stand in for each other, any of them if each does a job of its own.
 """
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Mapping

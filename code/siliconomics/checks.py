@@ -1,6 +1,4 @@
 """Input checks: every error names the argument, the value and what would be right."""
-from __future__ import annotations
-
 import difflib
 from functools import cache, partial
 

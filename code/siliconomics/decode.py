@@ -1,14 +1,10 @@
 """What is the floor on latency, and what does a token cost? One decode step, one prefill, on the roofline."""
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import kernels
-from .catalog import Chip
-from .catalog import chip as find_chip
-from .catalog import model as find_model
+from .catalog import Chip, chip as find_chip, model as find_model
 from .checks import LARGEST, BadValue, broadcast, choice, number, numbers, optional, plain
 from .kernels import plain as formula
 from .transformer import Load, Transformer

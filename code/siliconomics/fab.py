@@ -2,8 +2,6 @@
 
 Areas are in mm2 and defect densities per cm2, the units of the trade; everything else is SI.
 """
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

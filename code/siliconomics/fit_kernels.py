@@ -11,8 +11,7 @@ import numpy as np
 
 from . import kernels
 from .calibrate import BEYOND, STEPS, chain, elementwise_bytes, entry, family, quantise_bytes
-from .catalog import chip as find_chip
-from .catalog import model as find_model
+from .catalog import chip as find_chip, model as find_model
 from .kernels import plain as formula
 from .network import all_reduce_seconds as ring_seconds
 from .tables import table

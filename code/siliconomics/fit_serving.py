@@ -12,8 +12,7 @@ from functools import cache
 import numpy as np
 
 from . import calibrate, fit_kernels
-from .catalog import chip as find_chip
-from .catalog import model as find_model
+from .catalog import chip as find_chip, model as find_model
 from .checks import BadValue
 from .decode import decode
 from .fit_kernels import limits

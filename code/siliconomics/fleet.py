@@ -2,8 +2,6 @@
 
 Times may be in any one unit where a function takes times only; elsewhere they are seconds, and prices name their unit.
 """
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

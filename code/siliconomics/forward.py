@@ -2,8 +2,6 @@
 
 `decode` and `prefill` call it with ``stack="calibrated"``, `serve` for every step of an engine.
 """
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,6 +1,4 @@
 """Who has the compute? Shares, concentration, inequality, H100-equivalents."""
-from __future__ import annotations
-
 import numpy as np
 
 from .catalog import chip as find_chip

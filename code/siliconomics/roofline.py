@@ -1,6 +1,4 @@
 """Which resource limits a kernel?"""
-from __future__ import annotations
-
 from . import kernels
 from .catalog import chip as find_chip
 from .checks import numbers, plain

@@ -1,6 +1,4 @@
 """How should a compute budget be split between parameters and tokens, and how sure are we?"""
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 

@@ -1,14 +1,10 @@
 """How long does a user wait for a token while others are served? Continuous batching on the calibrated forward pass."""
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import calibrate, kernels
-from .catalog import Chip
-from .catalog import chip as find_chip
-from .catalog import model as find_model
+from .catalog import Chip, chip as find_chip, model as find_model
 from .checks import BadValue, numbers, plain, scalar
 from .forward import Shard, forward_seconds
 from .kernels import plain as formula

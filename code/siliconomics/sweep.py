@@ -3,8 +3,6 @@
 A sweep is an outer product. One *system* is a model on n chips with its data types; its constants are hoisted, and a
 compiled loop runs over batch x context. Threads take the systems here, a Dask cluster takes them elsewhere: the same loop.
 """
-from __future__ import annotations
-
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -16,8 +14,7 @@ from time import perf_counter
 import numpy as np
 
 from . import kernels
-from .catalog import chip as find_chip
-from .catalog import model as find_model
+from .catalog import chip as find_chip, model as find_model
 from .checks import BadValue, choice, flag, number, scalar
 from .decode import STACKS, decode
 from .kernels import plain as formula

@@ -1,6 +1,4 @@
 """Reads the data files and enforces `data/schema.json` on every row."""
-from __future__ import annotations
-
 import csv
 import datetime
 import json

@@ -1,15 +1,11 @@
 """What fraction of the FLOPs paid for becomes model, and what does a run cost?"""
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import kernels
-from .catalog import Chip
-from .catalog import chip as find_chip
-from .catalog import model as find_model
+from .catalog import Chip, chip as find_chip, model as find_model
 from .checks import BadValue, choice, number, numbers, plain, scalar, whole
 from .kernels import plain as formula
 from .network import all_gather_seconds, all_reduce_seconds, all_to_all_seconds
