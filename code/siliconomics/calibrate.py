@@ -310,9 +310,8 @@ def attention_seconds(chip, batch, context, heads, kv_heads, model: Transformer 
         kv_heads, token = np.ones_like(kv_heads), formula(kernels.latent_layer_bytes)(model.kv_rank, model.rope_dim, dtype_bytes(kv, "kv"))
     else:
         token = formula(kernels.kv_layer_bytes)(kv_heads, head_dim if model is None else model.head_dim, dtype_bytes(kv, "kv"))
-    _, constants, _, _ = _constants("attention", chip, "bf16")
     return plain(formula(kernels.attention_decode_seconds)(batch * context * token, batch * kv_heads, heads > kv_heads, context, 0.0,
-                                                           chip.peak[chip.best_16bit], chip.bandwidth, **constants))
+                                                           chip.peak[chip.best_16bit], chip.bandwidth, **_constants("attention", chip, "bf16")[1]))
 
 
 def all_reduce_seconds(chip, bytes, n):
@@ -343,7 +342,7 @@ def all_reduce_seconds(chip, bytes, n):
         return plain(np.zeros(np.shape(n)))
     if np.isnan(chip.link_bandwidth):
         raise BadValue(f"{chip.name} has no link_bandwidth: chip.replace(link_bandwidth=...) gives it one (B/s, one direction)")
-    _, constants, _, _ = _constants("all_reduce", chip, "bf16")
+    constants = _constants("all_reduce", chip, "bf16")[1]
     direct, ring = (n - 1.0) * size / chip.link_bandwidth, ring_seconds(size, n, chip.link_bandwidth)
     return plain(np.where(n > 1, formula(kernels.quicker_all_reduce)(direct, ring, n - 1.0, **constants), 0.0))
 
@@ -351,7 +350,7 @@ def all_reduce_seconds(chip, bytes, n):
 def elementwise_seconds(chip, model: Transformer, tokens, ranks):
     """Seconds that one layer spends between its products, on one of `ranks` chips."""
     chip = find_chip(chip)
-    _, constants, _, _ = _constants("elementwise", chip, "bf16")
+    constants = _constants("elementwise", chip, "bf16")[1]
     return plain(formula(kernels.elementwise_seconds)(elementwise_bytes(model, tokens, ranks), chip.bandwidth, **constants))
 
 

@@ -325,8 +325,10 @@ def _names(chain: Chain, by: str, value) -> tuple[str, ...]:
     return tuple(sorted({known(by, name, allowed) for name in names}))
 
 
-def _settings(threshold, variants) -> tuple[float, str]:
-    return float(fraction("threshold", scalar("threshold", threshold))), choice("variants", variants, VARIANTS)
+def _asked(chain, by: str, threshold, variants) -> tuple[Chain, str, float, str]:
+    """What a question about losses rests on, checked."""
+    threshold = float(fraction("threshold", scalar("threshold", threshold)))
+    return _chain(chain), choice("by", by, BY), threshold, choice("variants", variants, VARIANTS)
 
 
 def remove(country=None, firm=None, chain: Chain | None = None, threshold=0.8, variants: str = "all") -> Removal:
@@ -358,8 +360,7 @@ def remove(country=None, firm=None, chain: Chain | None = None, threshold=0.8, v
     """
     if (country is None) == (firm is None):
         raise BadValue(f"country={country!r}, firm={firm!r}: exactly one of them is needed")
-    chain, by = _chain(chain), "firm" if country is None else "country"
-    threshold, variants = _settings(threshold, variants)
+    chain, by, threshold, variants = _asked(chain, "firm" if country is None else "country", threshold, variants)
     names = _names(chain, by, firm if country is None else country)
     taken = _taken(chain, by, names)
     direct = {node: 0.0 for node, share in taken.items() if share > threshold}
@@ -414,9 +415,8 @@ def min_cut(target: str, by: str = "country", largest: int = 2, chain: Chain | N
     >>> ("NLD",) in min_cut("ai_server", largest=1)
     True
     """
-    chain, by, largest = _chain(chain), choice("by", by, BY), whole("largest", largest, least=1)
-    threshold, variants = _settings(threshold, variants)
-    known("target", target, chain.nodes)
+    chain, by, threshold, variants = _asked(chain, by, threshold, variants)
+    target, largest = known("target", target, chain.nodes), whole("largest", largest, least=1)
     cuts = {}
     for node in chain.order:
         sets = _own_cuts(chain.held[by][node], threshold, largest) + [s for n in chain.inputs["feeds"][node] for s in cuts[n]]
@@ -450,8 +450,7 @@ def joint_survival(target: str, loss: Mapping, by: str = "country", chain: Chain
     ------
     BadValue, UnknownName
     """
-    chain, by = _chain(chain), choice("by", by, BY)
-    threshold, variants = _settings(threshold, variants)
+    chain, by, threshold, variants = _asked(chain, by, threshold, variants)
     known("target", target, chain.nodes)
     if not isinstance(loss, Mapping) or not 0 < len(loss) <= MOST_AT_RISK:
         raise BadValue(f"loss={loss!r}: a dict of 1 to {MOST_AT_RISK} names and probabilities is needed")

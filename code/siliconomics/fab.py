@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .checks import BadValue, choice, fraction, known, number, numbers, plain, scalar
-from .tables import table
+from .tables import frame, table
 
 SHIFTS = 33  # grid positions tried per axis over half a pitch; mirror symmetry gives the other half
 FINEST = 3000  # a grid with more rows than this is a formula's job
@@ -454,14 +454,12 @@ def bill_of_materials(product: str, by: str | None = None):
     >>> parts.index[0], f"${parts.usd.sum():,.0f}"
     ('logic', '$3,320')
     """
-    import pandas as pd
-
     rows = table("bom")
     known("product", product, dict.fromkeys(row["product"] for row in rows))
     rows = [row for row in rows if row["product"] == product]
     by = rows[0]["by"] if by is None else known("by", by, dict.fromkeys(row["by"] for row in rows))
-    parts = [{**row, "source": ";".join(row["source"])} for row in rows if row["by"] == by and row["part"] != "total"]
-    return pd.DataFrame(parts).set_index("part").drop(columns=["product", "note"])
+    parts = [row for row in rows if row["by"] == by and row["part"] != "total"]
+    return frame(parts).set_index("part").drop(columns=["product", "note"])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import numpy as np
 
 from .catalog import chip as find_chip
 from .checks import BadValue, choice, number, plain
-from .tables import table
+from .tables import frame, table
 from .units import DTYPE_BYTES
 
 
@@ -187,6 +187,4 @@ def shipments():
         maker, chip, start and end of the quarter, units with their 5 and 95 % limits, h100e (Epoch's H100-equivalents,
         by 8-bit peak) with theirs, and the source.
     """
-    import pandas as pd
-
-    return pd.DataFrame([{**row, "source": ";".join(row["source"])} for row in table("shipments")])
+    return frame(table("shipments"))

@@ -132,6 +132,13 @@ def table(name: str) -> tuple[dict, ...]:
     return read((DATA / f"{name}.csv").read_text(encoding="utf8"), name)
 
 
+def frame(rows):
+    """Rows of a table as a pandas DataFrame, the sources of each joined by semicolons."""
+    import pandas as pd
+
+    return pd.DataFrame([{**row, "source": ";".join(row["source"])} for row in rows])
+
+
 @dataclass(frozen=True)
 class Source:
     """One entry of the bibliography.
