@@ -1,6 +1,6 @@
 """How long does a training step take on real software? A few shares of the peaks, fitted to published runs.
 
-``python -m siliconomics.calibrate`` refits them from data/training_steps.csv and rewrites their rows of
+``python -m siliconomics.refit`` refits them from data/training_steps.csv and rewrites their rows of
 data/efficiencies.csv. A step is arithmetic, memory traffic, exposed and hidden communication (`train_parts`) over fitted shares,
 times a factor for the software: its own, else that of its kind, else 1 with a wider interval.
 """
