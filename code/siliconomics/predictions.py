@@ -30,7 +30,7 @@ SHAPE = ("layers", "d_model", "heads", "kv_heads", "head_dim", "d_ff", "vocab")
 
 @cache
 def _ours(kind: str) -> dict[str, str]:
-    """What other tables call a column, a quantity or a training quantity -> our name of it."""
+    """What other tables call a column, a phase, a quantity or a training quantity -> our name of it."""
     return {row["alias"]: row["name"] for row in table("aliases") if row["kind"] == kind}
 
 
@@ -52,15 +52,11 @@ def _shape(row: dict) -> Transformer:
         return Transformer(str(row["model"]), **{size: int(row[size]) for size in SHAPE})
 
 
-KINDS = {"decode": "decode", "decode_step": "decode", "prefill": "prefill", "serving": "serving", "serving_latency": "serving",
-         "train": "training", "train_step": "training", "kernel_gemm": "gemm"}
-
-
 def _kind(row: dict, columns) -> str:
     """What a row is about: what it says itself, else what only such a table has a column for."""
     for column in ("eval_kind", "phase"):
-        if row.get(column) in KINDS:
-            return KINDS[row[column]]
+        if row.get(column) in _ours("phase"):
+            return _ours("phase")[row[column]]
     for column, kind in (("concurrency", "serving"), ("sequences", "training"), ("k", "gemm"), ("output", "decode")):
         if column in columns:
             return kind
@@ -149,12 +145,8 @@ def _gemm(row: dict) -> tuple:
 PREDICTORS = {"decode": _pass, "prefill": _pass, "serving": _serving, "gemm": _gemm}
 
 
-def predict_row(raw: dict) -> tuple[float, float, float]:
-    """(predicted, low, high) of one row, in its own quantity and unit."""
-    return _predicted(normal(raw))
-
-
-def _predicted(row: dict) -> tuple[float, float, float]:
+def predicted(row: dict) -> tuple[float, float, float]:
+    """(predicted, low, high) of one row as `normal` gives it, in its own quantity and unit."""
     scale = UNITS.get(row.get("unit"), 1.0)
     if row["kind"] == "training":
         from .train_calibration import predict_training
@@ -198,7 +190,7 @@ def predict(measurements):
     for raw in measurements.to_dict("records"):
         try:
             row = normal(raw)
-            found = tuple(map(float, _predicted(row)))
+            found = tuple(map(float, predicted(row)))
             rows.append((*found, found[0] / float(row.get("value", np.nan)) - 1.0, ""))
         except (ValueError, KeyError) as error:
             why = f"column {error} is needed" if type(error) is KeyError else str(error)
