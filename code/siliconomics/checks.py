@@ -37,6 +37,13 @@ def _array(name: str, value, domain: str) -> np.ndarray:
     return array.astype(float)
 
 
+def refuse(name: str, array: np.ndarray, wrong: np.ndarray, why: str) -> np.ndarray:
+    """Raise BadValue, showing the first element of `array` where `wrong` holds, or return the array."""
+    if wrong.any():
+        raise BadValue(f"{name}={array[wrong].flat[0]:g}: {why}")
+    return array
+
+
 def number(name: str, value, *, zero: bool = False, least: float = 0.0) -> np.ndarray:
     """Return `value` as a float array after checking it.
 
@@ -62,9 +69,7 @@ def number(name: str, value, *, zero: bool = False, least: float = 0.0) -> np.nd
     domain = f"a number >= {least:g}" if zero or least else "a number > 0"
     array = _array(name, value, domain)
     wrong = ~np.isfinite(array) | (array < low) | (array > LARGEST) | ((array < SMALLEST) & (array != 0))
-    if wrong.any():
-        raise BadValue(f"{name}={array[wrong].flat[0]:g}: {domain} is needed (and between {SMALLEST:g} and {LARGEST:g})")
-    return array
+    return refuse(name, array, wrong, f"{domain} is needed (and between {SMALLEST:g} and {LARGEST:g})")
 
 
 def scalar(name: str, value, **domain) -> float:
@@ -78,9 +83,7 @@ def scalar(name: str, value, **domain) -> float:
 def fraction(name: str, value) -> np.ndarray:
     """Like `number`, but above 0 and at most 1."""
     array = number(name, value)
-    if (array > 1).any():
-        raise BadValue(f"{name}={array[array > 1].flat[0]:g}: a fraction in (0, 1] is needed (0.4 for 40 %)")
-    return array
+    return refuse(name, array, array > 1, "a fraction in (0, 1] is needed (0.4 for 40 %)")
 
 
 def optional(name: str, value) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .checks import BadValue, choice, fraction, known, number, numbers, plain, scalar
+from .checks import BadValue, choice, fraction, known, number, numbers, plain, refuse, scalar
 from .tables import frame, table
 
 SHIFTS = 33  # grid positions tried per axis over half a pitch; mirror symmetry gives the other half
@@ -120,15 +120,13 @@ def dies_per_wafer(area_mm2, diameter_mm=300, method: str = "edge", aspect=1, sc
     choice("placement", placement, PLACEMENTS)
     area, diameter, aspect, scribe, edge = numbers(locals(), "area_mm2 diameter_mm aspect", zero="scribe_mm edge_mm")
     usable, width, height = diameter - 2 * edge, np.sqrt(area * aspect), np.sqrt(area / aspect)
-    if (usable <= 0).any():
-        raise BadValue(f"edge_mm={edge[usable <= 0].flat[0]:g}: less than half the diameter is needed")
+    refuse("edge_mm", edge, usable <= 0, "less than half the diameter is needed")
     if method == "grid":
         return plain(np.vectorize(lambda *die: _grid(*die, PLACEMENTS[placement]), otypes=[float])(width, height, usable, scribe))
     across, up = width + scribe, height + scribe
     dies = GROSS[method](usable, across * up, (across + up) / 2)
     wrong = (dies <= 0) | (np.hypot(across, up) > usable)
-    if wrong.any():
-        raise BadValue(f"area_mm2={area[wrong].flat[0]:g}: a smaller die is needed for method={method!r}; 'grid' counts any")
+    refuse("area_mm2", area, wrong, f"a smaller die is needed for method={method!r}; 'grid' counts any")
     return plain(dies)
 
 
@@ -211,8 +209,7 @@ def defect_density(area_mm2, good, model: str = "murphy", **k):
     area, shape, good = numbers(locals() | {"shape": _shape(model, k)}, "area_mm2 shape", fractions="good")
     with np.errstate(over="ignore"):
         density = DEFECTS[model](good, shape) * 100 / area
-    if not np.isfinite(density).all():
-        raise BadValue(f"good={good[~np.isfinite(density)].flat[0]:g}: a yield that a finite density can cause is needed")
+    refuse("good", good, ~np.isfinite(density), "a yield that a finite density can cause is needed")
     return plain(density)
 
 
@@ -246,10 +243,9 @@ def harvested_yield(area_mm2, d0_per_cm2, units, needed, share):
     from scipy.special import betainc
 
     area, density, needed, share, units = numbers(locals(), "area_mm2", zero="d0_per_cm2 needed share", one="units")
-    for name, value, wrong, right in (("units", units, units % 1 != 0, "a whole number"), ("needed", needed, needed % 1 != 0, "a whole number"),
-                                      ("needed", needed, needed > units, "at most the number of units"), ("share", share, share > 1, "at most 1")):
-        if wrong.any():
-            raise BadValue(f"{name}={value[wrong].flat[0]:g}: {right} is needed")
+    refuse("units", units, units % 1 != 0, "a whole number is needed")
+    refuse("needed", needed, (needed % 1 != 0) | (needed > units), "a whole number, at most that of the units, is needed")
+    refuse("share", share, share > 1, "at most 1 is needed")
     defects = area / 100 * density
     alive = np.exp(-defects * share / units)
     enough = np.where(needed == 0, 1.0, betainc(np.maximum(needed, 1), units - needed + 1, alive))  # the binomial sum
@@ -454,9 +450,8 @@ def bill_of_materials(product: str, by: str | None = None):
     >>> parts.index[0], f"${parts.usd.sum():,.0f}"
     ('logic', '$3,320')
     """
-    rows = table("bom")
-    known("product", product, dict.fromkeys(row["product"] for row in rows))
-    rows = [row for row in rows if row["product"] == product]
+    known("product", product, dict.fromkeys(row["product"] for row in table("bom")))
+    rows = [row for row in table("bom") if row["product"] == product]
     by = rows[0]["by"] if by is None else known("by", by, dict.fromkeys(row["by"] for row in rows))
     parts = [row for row in rows if row["by"] == by and row["part"] != "total"]
     return frame(parts).set_index("part").drop(columns=["product", "note"])

@@ -2,7 +2,7 @@
 import numpy as np
 
 from .catalog import chip as find_chip
-from .checks import BadValue, choice, number, plain
+from .checks import BadValue, choice, number, plain, refuse
 from .tables import frame, table
 from .units import DTYPE_BYTES
 
@@ -76,8 +76,7 @@ def hhi(shares, normalise: bool = True):
     if normalise:
         return plain(((100 * given / total) ** 2).sum(axis=-1))
     wrong = (total <= 1.5) | (total > 150)  # fractions or counts, not rounded percentages
-    if wrong.any():
-        raise BadValue(f"shares sum to {total[wrong].flat[0]:g}: percentages are needed with normalise=False")
+    refuse("sum of shares", total, wrong, "percentages are needed with normalise=False")
     return plain((given**2).sum(axis=-1))
 
 

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from .checks import BadValue, broadcast, choice, number, numbers, plain, scalar
+from .checks import BadValue, broadcast, choice, number, numbers, plain, refuse, scalar
 from .tables import table
 
 PF_DAY = 1e15 * 86400.0  # Kaplan's unit of compute, in FLOP
@@ -60,8 +60,7 @@ def scaling_fit(fit) -> Fit:
 
 
 def _reducible(loss: np.ndarray, fit: Fit) -> np.ndarray:
-    if (loss <= fit.irreducible).any():
-        raise BadValue(f"loss={loss.min():g}: more than {fit.irreducible:g}, which no model of this fit gets below, is needed")
+    refuse("loss", loss, loss <= fit.irreducible, f"more than {fit.irreducible:g}, which no model of this fit gets below, is needed")
     return loss - fit.irreducible
 
 
