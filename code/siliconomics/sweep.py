@@ -6,6 +6,7 @@ compiled loop runs over batch x context. Threads take the systems here, a Dask c
 import os
 from collections import deque
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from itertools import product
 from threading import Thread
@@ -100,20 +101,15 @@ def _results(function, tasks: list[tuple], client, what: str) -> Iterator[tuple[
     Ctrl-C ends the iteration early; what was yielded stays.
     """
     bar, start = None, perf_counter()
-    try:
+    with suppress(KeyboardInterrupt), ExitStack() as at_end:
         for done, (task, result) in enumerate((_on_cluster if client is not None else _on_threads)(function, tasks, client), start=1):
             if bar is None and perf_counter() - start > PATIENCE:  # a short run never pays for the bar
                 from tqdm import tqdm
 
-                bar = tqdm(total=len(tasks), initial=done, desc=what, disable=None, unit="block")
+                bar = at_end.enter_context(closing(tqdm(total=len(tasks), initial=done, desc=what, disable=None, unit="block")))
             elif bar is not None:
                 bar.update()
             yield task, result
-    except KeyboardInterrupt:
-        pass
-    finally:
-        if bar is not None:
-            bar.close()
 
 
 def _on_threads(function, tasks, _) -> Iterator[tuple[tuple, object]]:
@@ -220,8 +216,7 @@ def sweep(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="b
         index, start, args = task
         kernels.sweep_block(*args, *(a[index][start:start + args[1].size] for a in arrays))
 
-    for task, result in _results(store if client is None else _block, tasks, client, "sweep"):
-        index, start, args = task
+    for (index, start, args), result in _results(store if client is None else _block, tasks, client, "sweep"):
         for array, block in zip(arrays, result or ()):
             array[index][start:start + args[1].size] = block
         done.add((index, start))
@@ -247,11 +242,6 @@ def _allowed(where: dict | None) -> tuple[bool, float]:
     if where:
         raise BadValue(f"where has {list(where)}: 'fits', 'seconds' (at most) or 'tokens_per_second_per_user' (at least) are known")
     return must_fit, slowest
-
-
-def _best_of(task, **conditions):
-    """The smallest value of one task, its row and its column."""
-    return kernels.best_block(*task[2], **conditions)
 
 
 def best(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf16", stack: str = "roofline",
@@ -292,7 +282,10 @@ def best(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf
     index, (must_fit, slowest) = NUMBERS.index(choice("minimise or maximise", target, NUMBERS)), _allowed(where)
     grid = Grid(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute)
     tasks, found, done = grid.tasks(REDUCED), None, 0
-    smallest = partial(_best_of, must_fit=must_fit, slowest=slowest, index=index, sign=sign)
+
+    def smallest(task):
+        return kernels.best_block(*task[2], must_fit, slowest, index, sign)
+
     for (system, start, _), (value, row, column) in _results(smallest, tasks, client, "best"):
         done += 1
         if row >= 0 and (found is None or (value, system, start) < found[:3]):  # ties go to the first in the order of the axes
