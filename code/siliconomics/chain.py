@@ -20,7 +20,6 @@ from .markets import hhi
 from .tables import BadData, table
 
 BY = ("country", "firm")
-VARIANTS = ("all", "any")
 MOST_AT_RISK = 12  # joint_survival walks through 2^n outcomes
 ROUNDING = 1.05  # published shares are rounded and may sum to a little over one
 ETO_FILES = {"inputs": "input_name input_id type", "stages": "stage_id stage_name", "sequence": "input_id goes_into_id is_type_of_id",
@@ -328,7 +327,7 @@ def _names(chain: Chain, by: str, value) -> tuple[str, ...]:
 def _asked(chain, by: str, threshold, variants) -> tuple[Chain, str, float, str]:
     """What a question about losses rests on, checked."""
     threshold = float(fraction("threshold", scalar("threshold", threshold)))
-    return _chain(chain), choice("by", by, BY), threshold, choice("variants", variants, VARIANTS)
+    return _chain(chain), choice("by", by, BY), threshold, choice("variants", variants, ("all", "any"))
 
 
 def remove(country=None, firm=None, chain: Chain | None = None, threshold=0.8, variants: str = "all") -> Removal:

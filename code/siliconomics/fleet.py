@@ -170,9 +170,8 @@ def checkpoint_interval(mtbf, cost, method: str = "young"):
     >>> [round(checkpoint_interval(185.5847, 1, m), 2) for m in ("young", "exact")]  # minutes
     [19.27, 18.6]
     """
-    rule = INTERVALS[choice("method", method, INTERVALS)]
     mtbf, cost = numbers(locals(), "mtbf cost")
-    return plain(rule(mtbf, cost))
+    return plain(INTERVALS[choice("method", method, INTERVALS)](mtbf, cost))
 
 
 def goodput(interval, cost, mtbf, restart=0.0):

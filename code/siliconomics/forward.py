@@ -33,11 +33,6 @@ class Shard:
         return self.tensor * self.attention_data
 
 
-def _storage(model: Transformer, weights):
-    """The dtype of everything but the experts."""
-    return "bf16" if weights in FOUR_BIT and model.moe_layers else weights
-
-
 def attention_products(model: Transformer, tensor: float) -> list[tuple[float, float]]:
     """(n, k) of each matrix product of one attention block on one of `tensor` ranks; key-value heads are copied, not cut."""
     heads = model.heads / tensor
@@ -120,7 +115,7 @@ def forward_parts(model: Transformer, chip: Chip, load: Load, at: Shard, weights
     -------
     dict of str to float or ndarray
     """
-    dtype = _storage(model, weights)
+    dtype = "bf16" if weights in FOUR_BIT and model.moe_layers else weights  # of all but the experts
     tokens, dense = load.tokens, model.layers - model.moe_layers
     rows = tokens / at.attention_data
     return {

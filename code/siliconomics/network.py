@@ -88,8 +88,8 @@ def bus_bandwidth(bytes, seconds, n):
 
 def hierarchical_all_reduce_seconds(bytes, inner, outer, inner_bandwidth, outer_bandwidth, latency=0):
     """Reduce-scatter inside a node of `inner` chips, all-reduce the shards over `outer` nodes, all-gather inside."""
-    inside = np.asarray(all_reduce_seconds(bytes, inner, inner_bandwidth, latency))
-    return plain(inside + all_reduce_seconds(np.divide(bytes, inner), outer, outer_bandwidth, latency))
+    inside = all_reduce_seconds(bytes, inner, inner_bandwidth, latency)
+    return inside + all_reduce_seconds(np.divide(bytes, inner), outer, outer_bandwidth, latency)
 
 
 def all_to_all_seconds(bytes, n, bandwidth, latency=0):

@@ -114,7 +114,9 @@ def serve(model, chip, chips=1, concurrency=1, prompt=1024, output=1024, weights
     known = (software, "host_step") in calibrate.stored("serving")
     seconds, first, batch = steady(model, chip, at, users, prompt, output, weights, kv, compute, host_of(software if known else "mean"))
     held, rate = model.weight_bytes(dtype_bytes(weights, "weights")), batch / seconds
-    low, high, basis = _interval(model, chip, chip.compute_dtype(weights, compute), known)
+    kind, unknown = "experts" if model.moe_layers else "dense", [] if known else ["unknown software"]
+    low, high, basis = calibrate.model_interval("serving", kind, chip, chip.compute_dtype(weights, compute), unknown)
+    basis += "; engine measured" if known else "; engine unknown: mean of others"
     label = f"{model.name} on {n:g} x {chip.name}, {weights}, {users.flat[0]:g} users" if users.size == 1 else model.name
     return Serving(*map(plain, (seconds, first, rate, formula(kernels.usd_per_mtok)(price * n, rate), seconds * low, seconds * high,
                                 batch, np.full(np.shape(seconds), held < n * chip.memory_bytes))), basis, label)
@@ -128,13 +130,6 @@ def assumed_cache(weights) -> str:
 def host_of(software: str) -> tuple[float, float]:
     """Host seconds that an engine adds to a step, and to it for each sequence."""
     return tuple(calibrate.constant("serving", software, c) for c in ("host_step", "host_sequence"))
-
-
-def _interval(model: Transformer, chip: Chip, dtype: str, known: bool) -> tuple[float, float, str]:
-    """80 % limits of measured over predicted, of models left out, and of engines or chips if this one was not measured."""
-    kind = "experts" if model.moe_layers else "dense"
-    low, high, basis = calibrate.model_interval("serving", kind, chip, dtype, [] if known else ["unknown software"])
-    return low, high, f"{basis}; {'engine measured' if known else 'engine unknown: mean of others'}"
 
 
 def room_for(model: Transformer, chip: Chip, at: Shard, context, weights, kv):

@@ -158,26 +158,25 @@ class Layout:
 
     @classmethod
     def of(cls, model, chips, sequences, tensor, pipeline, data, micro_batch, interleave, context_parallel, expert) -> "Layout":
-        sizes = {name: whole(name, value, least=1) for name, value in dict(
-            chips=chips, tensor=tensor, pipeline=pipeline, micro_batch=micro_batch, interleave=interleave,
-            context_parallel=context_parallel, expert=expert).items()}
-        model_ranks = sizes["tensor"] * sizes["pipeline"] * sizes["context_parallel"]
-        data = sizes["chips"] // model_ranks if data is None else whole("data", data, least=1)
-        if data * model_ranks != sizes["chips"]:
+        counts = dict(chips=chips, tensor=tensor, pipeline=pipeline, context_parallel=context_parallel, expert=expert,
+                      micro_batch=micro_batch, interleave=interleave)
+        chips, tensor, pipeline, context_parallel, expert, micro_batch, interleave = (whole(*count, least=1) for count in counts.items())
+        model_ranks = tensor * pipeline * context_parallel
+        data = chips // model_ranks if data is None else whole("data", data, least=1)
+        if data * model_ranks != chips:
             raise BadValue(f"chips={chips} is not tensor x pipeline x context_parallel x data = {model_ranks} x {data}")
-        if data % sizes["expert"] or sizes["expert"] > max(model.experts, 1):
+        if data % expert or expert > max(model.experts, 1):
             raise BadValue(f"expert={expert}: a divisor of data={data} and at most the model's {model.experts} experts is needed")
-        if sizes["pipeline"] * sizes["interleave"] > model.layers or (sizes["interleave"] > 1 and sizes["pipeline"] == 1):
+        if pipeline * interleave > model.layers or (interleave > 1 and pipeline == 1):
             raise BadValue(f"pipeline={pipeline} x interleave={interleave}: at most {model.layers} layers can be dealt out, "
                            "and only a pipeline is interleaved")
-        if sizes["tensor"] > model.heads:
+        if tensor > model.heads:
             raise BadValue(f"tensor={tensor}: at most the model's {model.heads} heads can be split")
-        micro_batches = sequences / (data * sizes["micro_batch"])
+        micro_batches = sequences / (data * micro_batch)
         if micro_batches != int(micro_batches) or micro_batches < 1:
             raise BadValue(f"batch_tokens / sequence = {sequences:g} sequences do not fill data={data} ranks with whole "
                            f"micro-batches of {micro_batch}")
-        return cls(sizes["tensor"], sizes["pipeline"], sizes["context_parallel"], data, sizes["expert"],
-                   sizes["micro_batch"], sizes["interleave"], int(micro_batches))
+        return cls(tensor, pipeline, context_parallel, data, expert, micro_batch, interleave, int(micro_batches))
 
 
 @dataclass(frozen=True)
