@@ -224,6 +224,5 @@ def models():
     pandas.DataFrame
         Indexed by name, in the order of models.csv.
     """
-    shapes = (_load_model(row["name"]) for row in table("models"))
-    rows = [row | {"params": shape.params, "active_params": shape.active_params} for row, shape in zip(table("models"), shapes)]
+    rows = [{**row, "params": (shape := _load_model(row["name"])).params, "active_params": shape.active_params} for row in table("models")]
     return frame(rows).set_index("name")

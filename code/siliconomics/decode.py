@@ -78,11 +78,12 @@ def _decode_rows(model: Transformer, chip: Chip, peak: float, weights: float, kv
     """Run the grid driver over broadcast arrays; `weights` and `kv` are bytes per value. Returns its rows in their shape."""
     out = np.empty((len(kernels.OUTPUTS) + 1, arrays[0].size))
     experts = (model.experts, model.experts_active) if model.moe_layers else (1, 1)
-    facts = (model.params, model.shared_params, model.moe_layers * model.expert_params, *experts, model.compute_params, weights,
-             model.kv_layer_bytes(kv), model.window, model.full_layers, model.windowed_layers, model.heads, model.head_dim,
-             model.v_dim or model.head_dim)
-    kernels.decode_grid(peak, chip.bandwidth, chip.memory_bytes, *map(float, facts), overlap,
-                        *(np.ascontiguousarray(a, dtype=float).ravel() for a in arrays), out)
+    kernels.decode_grid(
+        peak, chip.bandwidth, chip.memory_bytes, float(model.params), float(model.shared_params),
+        float(model.moe_layers * model.expert_params), float(experts[0]), float(experts[1]), float(model.compute_params),
+        weights, float(model.kv_layer_bytes(kv)), float(model.window), float(model.full_layers), float(model.windowed_layers),
+        float(model.heads), float(model.head_dim), float(model.v_dim or model.head_dim), overlap,
+        *(np.ascontiguousarray(a, dtype=float).ravel() for a in arrays), out)
     return out.reshape(-1, *arrays[0].shape)
 
 
