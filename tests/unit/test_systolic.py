@@ -160,6 +160,14 @@ def test_bisection_as_google_publishes_it(chip, room):
     assert si.torus_bisection(axes, link) == pytest.approx(TPUS[chip]["bisection"], rel=room)
 
 
+def test_google_s_bisection_lies_between_what_the_sources_say_of_links():
+    links = {row["chip"]: row for row in table("accelerators") if row["field"] == "link_bandwidth"}
+    for chip, sides in (("TPU v3", 4), ("TPU v4", 6), ("TPU v6e", 4)):
+        axes = [int(k) for k in TPUS[chip]["axes"].split("x")]
+        low, high = (si.torus_bisection(axes, links[chip][end] / sides) for end in ("low", "high"))
+        assert low < high and low <= TPUS[chip]["bisection"] <= high
+
+
 def test_printed_flops_of_ironwood_runs_follow_from_tokens():
     """Google prints tokens and FLOP/s of a chip; 6 N plus half of the attention FLOPs gives the second from the first."""
     rows = [row for row in table("tpu_measurements") if row["test"] == "training"]
