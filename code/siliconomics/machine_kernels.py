@@ -32,6 +32,8 @@ from numba.extending import intrinsic
 from . import kernels
 from .checks import scalar, whole
 from .sweep import BLOCK, Grid, _arrays, _on_threads
+from .transformer import Transformer
+from .units import dtype_bytes, fmt
 
 fast = partial(kernels.kernel, fastmath=True)
 DTYPES = {"fp32": np.float32, "fp64": np.float64}
@@ -281,6 +283,7 @@ def seconds_of(call, at_least: float = 0.1, turns: int = 7) -> float:
 
 # --- a network that decodes --------------------------------------------------------------------------------------------
 
+LEAST = 8e6  # bytes of the weights of the smallest network
 TOKENS = 32  # that a measurement decodes before it starts again
 WEIGHTS = {"fp32": np.float32, "int8": np.int8}
 FEATURES = llvm.get_host_cpu_features()
@@ -530,6 +533,16 @@ def randomise(words, seed: int, weights: str) -> None:
             numbers = part.view(np.float32)
             numbers[:] = part.view(np.int32)
             numbers /= np.float32(2**24)
+
+
+def decode_shape(bytes: float, weights: str = "fp32") -> Transformer:
+    """A network of at most `bytes` in the proportions of Llama 3.2 1B: four query heads share one cache, d_ff is 4 d, heads have 64 values.
+
+    Its width is one at which four layers of fp32 weights and an output layer of 16 d tokens fit; int8 weights have more layers.
+    """
+    width = max(256, int(math.sqrt(bytes / (4 * (4 * 14.5 + 16))) / 256) * 256)
+    layers = int((bytes / dtype_bytes(weights) / width**2 - 16) / 14.5)
+    return Transformer(f"random network of {fmt(bytes, 'B')} {weights}", max(1, layers), width, width // 64, width // 256, 64, 4 * width, 16 * width, tied=True)
 
 
 def aligned(shape, dtype=np.float32):

@@ -11,14 +11,12 @@ from . import kernels
 from . import machine_kernels as loops
 from .catalog import Chip
 from .checks import BadValue, choice, scalar, whole
-from .transformer import Transformer
-from .units import dtype_bytes, fmt
+from .units import fmt
 
 STREAMS, METHODS = ("copy", "read", "write"), ("fma", "gemm")
 LARGEST = 1 << 30  # bytes of the largest working set: more than almost any last-level cache
-SMALLEST = 8e6  # bytes of the weights of the smallest network
 Rate = namedtuple("Rate", "kind dtype threads bytes value median low")  # B/s or FLOP/s of the best turn, the median, the worst turn
-Token = namedtuple("Token", "weights batch bytes seconds median tokens_per_second bandwidth mbu")  # of the best step; `median` of all steps
+Token = namedtuple("Token", "weights batch bytes seconds median tokens_per_second bandwidth mbu alone")  # of the best step
 
 
 @dataclass(frozen=True)
@@ -136,18 +134,16 @@ class MeasuredDecode:
         The network of each format of weights.
     tokens : tuple of Token
         By format and batch: `bytes` that the best step had to read (weights and cache), its `seconds`, the `median` of all steps,
-        the read `bandwidth` of the weights' own memory, measured in the same turns, and the `mbu`.
-    alone : float
-        Share of the cores' time that this process had, in the worse of its formats. Well below 1 other programs ran on the same
-        cores, and threads that wait for each other lose more by it than a read does.
+        the read `bandwidth` of the weights' own memory, measured in the same turns, and the `mbu`. `alone` is the share of the
+        cores' time that this process had: well below 1 other programs ran on them, and threads that wait for each other lose more
+        by it than a read does.
     """
 
     name: str
     threads: int
     cache_bytes: float
-    models: dict[str, Transformer]
+    models: dict
     tokens: tuple[Token, ...]
-    alone: float
 
     def of(self, weights: str = "fp32", batch: int | None = None) -> Token:
         """The measured step of one format and batch, by default the smallest batch."""
@@ -171,22 +167,9 @@ class MeasuredDecode:
         return pd.DataFrame(self.tokens)
 
     def __str__(self) -> str:
-        lines = [f"{self.name}, {self.threads} threads, caches up to {fmt(self.cache_bytes, 'B')}"]
-        for weights, model in self.models.items():
-            t = self.of(weights)
-            lines.append(f"{weights}: {model.layers} layers of width {model.d_model:,}, {fmt(model.weight_bytes(weights), 'B')}: {t.tokens_per_second:.3g} tokens/s "
-                         f"at batch {t.batch}, {fmt(t.bandwidth, 'B/s')} read, MBU {fmt(t.mbu, '%', 2)}, crossover at batch {self.crossover(weights):.2g}")
-        return "\n".join(lines)
-
-
-def decode_shape(bytes: float, weights: str = "fp32") -> Transformer:
-    """A network of at most `bytes` in the proportions of Llama 3.2 1B: four query heads share one cache, d_ff is 4 d, heads have 64 values.
-
-    Its width is one at which four layers of fp32 weights and an output layer of 16 d tokens fit; int8 weights have more layers.
-    """
-    width = max(256, int(math.sqrt(bytes / (4 * (4 * 14.5 + 16))) / 256) * 256)
-    layers = int((bytes / dtype_bytes(weights) / width**2 - 16) / 14.5)
-    return Transformer(f"random network of {fmt(bytes, 'B')} {weights}", max(1, layers), width, width // 64, width // 256, 64, 4 * width, 16 * width, tied=True)
+        rows = [f"{w}: {m.layers} layers of width {m.d_model:,}, {fmt(m.weight_bytes(w), 'B')}: {t.tokens_per_second:.3g} tokens/s at batch {t.batch}, "
+                f"{fmt(t.bandwidth, 'B/s')} read, MBU {fmt(t.mbu, '%', 2)}, crossover at batch {self.crossover(w):.2g}" for w, m in self.models.items() for t in [self.of(w)]]
+        return "\n".join([f"{self.name}, {self.threads} threads, caches up to {fmt(self.cache_bytes, 'B')}", *rows])
 
 
 def measure_decode(batch=(1, 2, 4, 8, 16), weights=("fp32", "int8"), context: int = 64, seconds: float = 8.0, largest: float | None = None,
@@ -232,15 +215,15 @@ def measure_decode(batch=(1, 2, 4, 8, 16), weights=("fp32", "int8"), context: in
     context, seconds, cache = whole("context", context, least=1), scalar("seconds", seconds), loops.last_cache()
     cores = len(loops.allowed_cores()) if threads is None else whole("threads", threads, least=1)
     size = min(max(1e9, 4 * cache if cache > 0 else 0) if largest is None else scalar("largest", largest), loops.memory()[1] / 4)
-    if size < SMALLEST or not (batches and formats):
-        raise BadValue(f"largest={largest!r}, batch={batch!r}, weights={weights!r}: one batch, one format and {SMALLEST:g} bytes, a quarter of the free memory, are needed")
-    models, tokens, alone = {w: decode_shape(size, w) for w in formats}, [], []
+    if size < loops.LEAST or not (batches and formats):
+        raise BadValue(f"largest={largest!r}, batch={batch!r}, weights={weights!r}: a batch, a format and {loops.LEAST:g} bytes in a quarter of the free memory are needed")
+    models, tokens = {w: loops.decode_shape(size, w) for w in formats}, []
     with loops.Threads(cores) as pool:
         for w, model in models.items():
-            held, read, steps, share = loops.decode_turns(pool, model, w, batches, context, seconds / len(formats))
-            alone.append(share)
+            held, read, steps, alone = loops.decode_turns(pool, model, w, batches, context, seconds / len(formats))
             for n, turns in steps.items():
                 counted = [(t, model.weight_bytes(w) + n * model.kv_bytes(attended, "fp32")) for t, attended in turns]
                 t, moved = max(counted, key=lambda c: c[1] / c[0])
-                tokens.append(Token(w, n, moved, t, median(t for t, _ in turns), n / t, held / read, kernels.plain(kernels.mbu)(moved, t, 1, held / read)))
-    return MeasuredDecode(loops.cpu_name(), cores, cache, models, tuple(tokens), min(alone))
+                mbu = kernels.plain(kernels.mbu)(moved, t, 1, held / read)
+                tokens.append(Token(w, n, moved, t, median(t for t, _ in turns), n / t, held / read, mbu, alone))
+    return MeasuredDecode(loops.cpu_name(), cores, cache, models, tuple(tokens))
