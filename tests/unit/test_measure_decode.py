@@ -20,8 +20,9 @@ def shape(heads=4, groups=2, layers=2):
 
 def decoded(model, weights, batch, threads, positions=9):
     """Network, tokens and the logits after each position, decoded one token at a time with the cache."""
-    with loops.Threads(threads) as pool:
+    with loops.Threads(2) as pool:  # each thread fills its part
         network, _ = loops.random_network(pool, model, weights, positions, seed=3)
+    with loops.Threads(threads) as pool:
         work, logits = loops.workspace(model, batch, positions), []
         for position in range(positions):
             loops.decode_seconds(pool, network, work, position)
@@ -98,7 +99,7 @@ def test_random_weights_differ(weights):
     words = loops.aligned(100_000, np.int64)
     loops.randomise(words, 2, weights)
     numbers = words.view(loops.WEIGHTS[weights])
-    assert words.ctypes.data % 64 == 0 and np.unique(words).size == words.size and abs(numbers.mean(dtype=float)) < 0.5
+    assert words.ctypes.data % 64 == 0 and np.unique(words).size == words.size and abs(numbers.mean(dtype=float)) < 1
     assert -128 <= numbers.min() < -127 and 126 < numbers.max() <= 128 and numbers.std(dtype=float) == pytest.approx(256 / math.sqrt(12), rel=0.01)
 
 
