@@ -286,7 +286,10 @@ def seconds_of(call, at_least: float = 0.1, turns: int = 7) -> float:
 LEAST = 8e6  # bytes of the weights of the smallest network
 TOKENS = 32  # that a measurement decodes before it starts again
 WEIGHTS = {"fp32": np.float32, "int8": np.int8}
-FEATURES = llvm.get_host_cpu_features()
+try:
+    FEATURES = llvm.get_host_cpu_features()
+except RuntimeError:  # LLVM does not know this processor
+    FEATURES = {}
 LANES = next((n for name, n in (("avx512f", 16), ("avx2", 8)) if FEATURES.get(name)), 4)  # fp32 numbers in a register
 CHUNK = 1 << 18  # bytes of a matrix that a thread takes at a time: they stay in its second cache for all sequences of a batch
 AHEAD = 1 << 13  # bytes ahead of the loads from where weights are fetched into that cache, so that no load waits for memory
@@ -309,8 +312,8 @@ def _register_dots(sequences: int):
             length, word, item = builder.extract_value(rows.shape, 1), ir.IntType(64), ir.FloatType()
             vector, unroll = ir.VectorType(item, LANES), 4 // sequences
             held = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * LANES)) for _ in range(8)]
-
-            fetch = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, *[cgutils.int32_t] * 3]), "llvm.prefetch.p0i8")
+            fetch = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, *[cgutils.int32_t] * 3]),
+                                                   "llvm.prefetch.p0i8")
 
             def at(array, first, k, place):
                 return builder.gep(array.data, [builder.add(builder.mul(builder.add(first, word(k)), length), place)])
