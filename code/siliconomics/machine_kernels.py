@@ -597,7 +597,8 @@ def decode_turns(pool: Threads, model, weights: str, batches, context: int, seco
     Returns bytes of the weights, the shortest read, batch -> [(seconds, tokens attended to)], and the share of the cores' time that
     this process had: below 1 others used them too.
 
-    A turn decodes one more token at each batch, from `context` tokens on, between two reads of the same memory.
+    A turn decodes one more token at each batch, from `context` tokens on, each after a read of the same memory: the roof must not
+    be missed by chance.
     """
     network, words = random_network(pool, model, weights, context + TOKENS)
     everybody, size = workspace(model, max(batches), context + TOKENS), sum(part.nbytes for part in words)
@@ -606,12 +607,12 @@ def decode_turns(pool: Threads, model, weights: str, batches, context: int, seco
     for work in works.values():
         decode_seconds(pool, network, work, context - 1)  # compiles and touches
     busy, start = time.process_time(), time.perf_counter()
-    while len(reads) < 3 * FEWEST or time.perf_counter() - start + turn < seconds:
-        began, position = time.perf_counter(), context + len(reads) // 3 % TOKENS
-        reads += [pool.seconds(loop, [(part, 1) for part in words]) for loop in (read, read_four)]
+    while len(turns := steps[batches[0]]) < FEWEST or time.perf_counter() - start + turn < seconds:
+        began, position = time.perf_counter(), context + len(turns) % TOKENS
+        reads.append(pool.seconds(read, [(part, 1) for part in words]))
         for n, work in works.items():
+            reads.append(pool.seconds(read_four, [(part, 1) for part in words]))
             steps[n].append((decode_seconds(pool, network, work, position), position + 1))
-        reads.append(pool.seconds(read_four, [(part, 1) for part in words]))
         turn = time.perf_counter() - began
     return size, min(reads), steps, (time.process_time() - busy) / pool.count / (time.perf_counter() - start)
 
