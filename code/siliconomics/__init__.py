@@ -33,7 +33,7 @@ LAZY = {  # imported on first use: they need pandas, altair or the measured cons
     "verdict": "claims", "Verdict": "claims", "claim_table": "claims", "settled": "claims", "check": "exercises", "tornado": "charts", "Table": "charts", "charts": None,
     "serve": "serving", "Serving": "serving", "predict": "predictions", "validated": "predictions", "efficiency": "calibrate",
     "forward_parts": "forward", "Shard": "forward", "served": "fit_serving", "built_up": "fit_serving", "calibrate": None,
-    "measure_machine": "measure", "measure_sweep": "machine_kernels", "Machine": "measure", "seconds_of": "machine_kernels", "count_flops": "machine_kernels",
+    "measure_machine": "measure", "measure_sweep": "machine_kernels", "Machine": "measure", "measure_decode": "measure", "MeasuredDecode": "measure", "seconds_of": "machine_kernels", "count_flops": "machine_kernels",
 }
 
 
