@@ -184,7 +184,7 @@ def test_own_chain_is_one_piece_that_ends_in_the_cluster():
     assert all(facts["name"] and facts["kind"] for _, facts in found.nodes(data=True))
     both = graph(suppliers=True)
     assert both.edges["NLD", "ASML"] == {"relation": "home"} and both.edges["ASML", "euv_scanner"] == {"relation": "supplies", "share": 1}
-    assert both.edges["EV Group", "wafer_bonder"]["share"] is None and both.nodes["ASML"]["kind"] == "firm"
+    assert both.edges["PVA TePla", "crystal_furnace"]["share"] is None and both.nodes["ASML"]["kind"] == "firm"
 
 
 def test_ranges_hold_their_shares():
