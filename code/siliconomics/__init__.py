@@ -2,8 +2,6 @@
 
 Everything is in SI units: bytes, FLOP, seconds, watts, dollars. Peaks are dense, bandwidths one direction.
 """
-from __future__ import annotations
-
 from importlib import import_module
 
 from .catalog import Chip, chip, chip_facts, chips, model, models

@@ -410,17 +410,17 @@ def _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour):
 
 
 @claim("S17", "USD")
-def rent_of_a_dense_trillion(params=1e12, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.533, usd_per_chip_hour=1.5):
+def rent_of_a_dense_trillion(params=1e12, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.511, usd_per_chip_hour=1.5):
     return _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour)
 
 
 @claim("S18", "USD")
-def rent_of_ten_dense_trillions(params=1e13, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.533, usd_per_chip_hour=1.5):
+def rent_of_ten_dense_trillions(params=1e13, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.511, usd_per_chip_hour=1.5):
     return _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour)
 
 
 @claim("S19", "USD")
-def rent_of_an_optimal_70b(params=70e9, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.45, usd_per_chip_hour=1.5):
+def rent_of_an_optimal_70b(params=70e9, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.4347, usd_per_chip_hour=1.5):
     return _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour)
 
 

@@ -11,7 +11,7 @@ from .chain import Chain, Share, export_class, joint_survival, load_chain, min_c
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
 from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
-from .markets import gini, h100_equivalents, hhi, owned
+from .markets import gini, h100_equivalents, hhi
 from .measurements import measured, reported
 from .network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead
 from .roofline import attainable, memory_floor
@@ -305,9 +305,9 @@ def share_of_the_forward_pass_that_palm_repeats_in_percent():
 
 
 @key("05.4")
-def mfu_of_deepseek_v2_in_percent():
-    row, = reported(run="DeepSeek-V2")
-    return 100 * row["whole"]
+def mfu_of_deepseek_67b_in_percent():
+    at_peak = train_run(67e9, "H800 SXM", 1, 1e12, mfu=1.0).seconds
+    return 100 * at_peak / (300_600 * 3600)
 
 
 @key("05.5")
@@ -499,13 +499,13 @@ def days_for_a_trillion_tokens():
 
 
 @key("12.1")
-def h20_in_h100_by_bandwidth():
-    return h100_equivalents(100_000, "H20", "bandwidth")
+def tpus_in_h100_by_bandwidth():
+    return h100_equivalents(100_000, "TPU v5p", "bandwidth")
 
 
 @key("12.2")
 def hhi_of_four_makers():
-    return hhi([67.8, 14.9, 11.2, 6.1])
+    return hhi([62.0, 14.9, 14.5, 8.6])
 
 
 @key("12.3")
@@ -514,9 +514,8 @@ def gini_of_three_owners():
 
 
 @key("12.4")
-def google_over_microsoft_with_all_makers():
-    held = owned("2025-12-31")
-    return held["Google"] / held["Microsoft"]
+def small_makers_beside_the_total():
+    return (500_000 + 400_000) / (3.85e6 - 3.76e6)
 
 
 @key("12.5")

@@ -1,11 +1,9 @@
 """Who has the compute? Shares, concentration, inequality, H100-equivalents."""
-from __future__ import annotations
-
 import numpy as np
 
 from .catalog import chip as find_chip
-from .checks import BadValue, choice, known, number, plain
-from .tables import table
+from .checks import BadValue, choice, known, number, plain, refuse
+from .tables import frame, table
 from .units import DTYPE_BYTES
 
 
@@ -78,8 +76,7 @@ def hhi(shares, normalise: bool = True):
     if normalise:
         return plain(((100 * given / total) ** 2).sum(axis=-1))
     wrong = (total <= 1.5) | (total > 150)  # fractions or counts, not rounded percentages
-    if wrong.any():
-        raise BadValue(f"shares sum to {total[wrong].flat[0]:g}: percentages are needed with normalise=False")
+    refuse("sum of shares", total, wrong, "percentages are needed with normalise=False")
     return plain((given**2).sum(axis=-1))
 
 
@@ -189,9 +186,7 @@ def shipments():
         maker, chip, start and end of the quarter, units with their 5 and 95 % limits, h100e (Epoch's H100-equivalents,
         by 8-bit peak) with theirs, and the source.
     """
-    import pandas as pd
-
-    return pd.DataFrame([{**row, "source": ";".join(row["source"])} for row in table("shipments")])
+    return frame(table("shipments"))
 
 
 def owned(date: str, column: str = "h100e") -> dict:
@@ -207,7 +202,7 @@ def owned(date: str, column: str = "h100e") -> dict:
     Returns
     -------
     dict
-        Owner -> amount, the largest first. "China" is all owners there, without Huawei's chips; "Other" is all who are not named.
+        Owner -> amount, the largest first. "China": sold there openly, without Huawei's chips; "Other": not named; xAI at year ends.
         Sums of medians, or of limits, are no medians or limits.
 
     Raises

@@ -22,8 +22,8 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "M11": 9.894e19, "M12": 0.25, "D01": 11.2 / 500 / (6 * 70e9 * 2e6 / (7000 * 989.4e12 * 0.4)), "D02": 19, "D03": 9e6 / 2.08188e8,
     "D04": (8 / 7) ** 10, "D05": 1.59e9 * 0.078, "D06": 20_480 * 1.389 * 0.8 * 1.25 * 8760 * 0.083, "D07": 90e12 / 8760, "D08": 14 * 1.8e12,
     "S03": 20_000 * 95 * 86_400 * 312e12 * 0.34, "S12": 6 * 70e9 * 2e12 / (1000 * 312e12 * 0.4347) / 86_400, "S13": 4e6,
-    "S17": 6 * 20e24 / (312e12 * 0.533) / 3600 * 1.5, "S18": 6 * 20e26 / (312e12 * 0.533) / 3600 * 1.5,
-    "S19": 6 * 70e9 * 1.4e12 / (312e12 * 0.45) / 3600 * 1.5, "M03": 200 / 312, "M07": 54 / 34 - 1, "B23": 0.998 / 0.61 / (0.002 / 0.39),
+    "S17": 6 * 20e24 / (312e12 * 0.511) / 3600 * 1.5, "S18": 6 * 20e26 / (312e12 * 0.511) / 3600 * 1.5,
+    "S19": 6 * 70e9 * 1.4e12 / (312e12 * 0.4347) / 3600 * 1.5, "M03": 200 / 312, "M07": 54 / 34 - 1, "B23": 0.998 / 0.61 / (0.002 / 0.39),
     "M04": 1007 * (6 * 64_862_437_376 + 12 * 80 * 8192 * 2048) / 989.4e12, "M15": 238_300 * (6 * 540.36e9 + 12 * 118 * 48 * 256 * 2048) / (6144 * 275e12),
     "M05": 1.42 / 3600 / 1.95e-6 * (6 * 405_853_388_800 + 6 * 126 * 16_384 * 8192) / 989.4e12,
     "M10": 1.42 / 3600 / 1.95e-6 * (6 * 405_853_388_800 + 12 * 126 * 16_384 * 8192) / 989.4e12,
@@ -133,8 +133,15 @@ def test_verdicts_of_chapter_5():
 def test_readings_of_chapter_5_under_other_inputs():
     assert si.verdict("S12", chip="H100 SXM", mfu=0.229).ratio == pytest.approx(1, abs=0.01)
     assert si.verdict("S12", mfu=0.725).ratio == pytest.approx(1, abs=0.01) and 1 < si.verdict("S12", mfu=0.60).ratio < 1.5
+    assert si.verdict("S19", mfu=0.45).ratio == pytest.approx(1, abs=0.005)
     assert si.verdict("S19", params=30e9).computed == pytest.approx(326e3, rel=0.02)
+    assert si.verdict("S19", params=30e9, mfu=0.45).computed == pytest.approx(326e3, rel=0.02)
     assert si.verdict("S03", mfu=0.42).ratio == pytest.approx(1, abs=0.01)
+    assert si.verdict("S03", chips=25_000).computed == pytest.approx(2.18e25, rel=0.002)
+    epoch, = (row["usd"] for row in table("training_costs") if (row["model"], row["basis"], row["edition"]) == ("GPT-4", "purchase", "2026"))
+    assert epoch * 20_000 / 25_000 == pytest.approx(645e6, rel=1e-3)
+    assert si.verdict("S04", mfu=0.346).computed == pytest.approx(8077, abs=1)
+    assert [si.verdict("S17", mfu=mfu).verdict for mfu in (0.4, 0.6)] == ["partly", "partly"]
     assert si.verdict("M07", before=0.295, after=0.395).computed == pytest.approx(0.34, abs=0.005)
     assert si.verdict("M10", context=None).computed == pytest.approx(0.498, abs=5e-4)
     assert si.verdict("M04", tokens_per_second_per_chip=410, chip="A100 SXM 80GB").computed == pytest.approx(0.533, abs=0.002)
