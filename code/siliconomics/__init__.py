@@ -21,6 +21,7 @@ from .roofline import attainable, critical_batch, matmul_seconds, memory_floor
 from .scaling import (Fit, doubling_time, fit_parametric, growth_gap, growth_per_year, kaplan_loss, kaplan_optimal, lifetime_flops, lifetime_optimal, loss,
                       optimal, scaling_fit, tokens_for)
 from .sweep import best, pareto, sweep
+from .systolic import systolic_arrival, systolic_tiles, systolic_utilisation
 from .tables import Source, source, table
 from .training import Run, Step, bubble_fraction, hfu, mfu, train_run, train_step
 from .transformer import Load, Transformer

@@ -10,12 +10,13 @@ from .catalog import Chip, chip, model
 from .chain import Chain, Share, export_class, joint_survival, load_chain, min_cut, performance_density, remove
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
-from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
+from .fleet import break_even_utilisation, checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
 from .markets import gini, h100_equivalents, hhi
 from .measurements import measured, reported
-from .network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead
+from .network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead, torus_bisection
 from .roofline import attainable, memory_floor
 from .scaling import doubling_time, growth_per_year, kaplan_loss, lifetime_flops, lifetime_optimal, loss, optimal, tokens_for
+from .systolic import systolic_arrival, systolic_tiles, systolic_utilisation
 from .tables import table
 from .training import BYTES_A_PARAM, bubble_fraction, hfu, mfu, train_run, train_step
 from .units import dtype_bytes
@@ -496,6 +497,52 @@ def arithmetic_mean_error_in_percent():
 def days_for_a_trillion_tokens():
     step = train_step("Llama 3.1 70B", "H100 SXM", 512, 4 * 2**20, 8192, tensor=8, pipeline=4, stack="calibrated")
     return 1e12 / (4 * 2**20) * step.seconds / 86400
+
+
+# --- chapter 10 -----------------------------------------------------------------------------------------------------
+
+@key("10.1")
+def utilisation_of_a_small_product_in_percent():
+    return 100 * systolic_utilisation(100, 300, 500)
+
+
+@key("10.2")
+def milliseconds_of_a_layer_on_the_first_tpu():
+    last = systolic_arrival(systolic_tiles(4096, 4096, 256) - 1, 255, 255, 1000, 256)
+    return 1e3 * (last + 1000) / 700e6
+
+
+@key("10.3")
+def utilisation_of_an_eighth_of_a_block_in_percent():
+    return 100 * systolic_utilisation(4096, 4096, model("Llama 2 7B").d_ff / 8, 256)
+
+
+@key("10.4")
+def terabytes_across_a_slice():
+    return torus_bisection([8, 16, 16], chip("TPU v5p").link_bandwidth / 6) / 1e12
+
+
+@key("10.5")
+def millions_of_dollars_for_1e24_flop():
+    return rent(1, 1e24 / (0.40 * chip("TPU v5e").peak["bf16"]), 1.20) / 1e6
+
+
+@key("10.6")
+def price_of_an_h100_at_which_it_costs_the_same():
+    slow, fast = (decode("Llama 2 70B", card, n, users, 8192, "int8", "int8", compute="bf16", usd_per_chip_hour=usd)
+                  for card, n, users, usd in (("TPU v5e", 8, 32, 1.20), ("H100 SXM", 2, 33, 1.0)))
+    return slow.usd_per_mtok / fast.usd_per_mtok
+
+
+@key("10.7")
+def mfu_that_a_v6e_needs_in_percent():
+    return 100 * break_even_utilisation(0.40, 2.70 / 10.80, chip("TPU v6e").peak["bf16"] / chip("H100 SXM").peak["bf16"])
+
+
+@key("10.8")
+def rows_that_fill_an_array_of_256():
+    rows = np.arange(1, 1025)
+    return rows[systolic_utilisation(rows, 8192, 8192, 256) >= 0.95][0]
 
 
 @key("12.1")
