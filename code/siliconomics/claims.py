@@ -31,7 +31,7 @@ from .units import dtype_bytes, fmt
 
 SAME_UNIT = {"%": "1"}  # shown as a percentage, compared as a fraction
 SHOWN_UNIT = {"1": "", "FLOP/byte": "FLOP/B", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "byte": "B", "USD": "$", "chip": "chips",
-              "d": "days", "day": "days", "year": "years", "firm": "firms", "country": "countries"}
+              "d": "days", "day": "days", "year": "years", "country": "countries"}
 TOLERANCE = {"equal": 0.05, "about": 0.10}  # a figure said roughly may miss by more
 PARTLY = 1.5
 _registry = {}
@@ -693,9 +693,9 @@ def _held(node: str, by: str, name: str) -> float:
     return load_chain().held[by][node][name]
 
 
-@claim("C12", "firm")
-def makers_of_multi_beam_mask_writers(node="mask_writer"):
-    return len({share.firm for share in load_chain().shares if share.node == node and share.firm})
+@claim("C12", "%")
+def austrian_share_of_multi_beam_mask_writers(node="mask_writer", country="AUT"):
+    return _held(node, "country", country)
 
 
 @claim("C13", "%")
@@ -705,7 +705,7 @@ def austrian_share_of_wafer_bonders(node="wafer_bonder", country="AUT"):
 
 @claim("C15", "country")
 def countries_that_alone_stop_an_ai_server(target="ai_server", threshold=0.8):
-    return len(min_cut(target, largest=1, threshold=threshold))
+    return len(min_cut(target, largest=1, threshold=threshold, variants="any"))
 
 
 @claim("C16", "year")
@@ -714,7 +714,7 @@ def years_until_arizona_packages(said="2023-11-17", opens="2028-01-01"):
 
 
 @claim("C17", "%")
-def japanese_share_of_resist_tools(node="track", country="JPN"):
+def japanese_share_of_photoresist(node="photoresist", country="JPN"):
     return _held(node, "country", country)
 
 

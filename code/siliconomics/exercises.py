@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 
 from .catalog import Chip, chip, model
-from .chain import Chain, Share, export_class, graph, joint_survival, min_cut, tpp
+from .chain import Chain, Share, export_class, joint_survival, load_chain, min_cut, performance_density, remove
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
 from .fleet import break_even_utilisation, checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
@@ -594,12 +594,12 @@ def hhi_of_memory():
 
 @key("14.2")
 def highest_hhi_with_an_unknown_rest():
-    return hhi([96, 4])
+    return hhi([74, 26])
 
 
 @key("14.3")
-def tpp_of_an_a100():
-    return tpp("A100 SXM 80GB")
+def operations_per_mm2_of_an_h100():
+    return performance_density("H100 SXM") / 8
 
 
 @key("14.4")
@@ -609,8 +609,8 @@ def fastest_free_chip_of_600_mm2():
 
 
 @key("14.5")
-def tpp_of_sparse_rates():
-    return tpp(Chip("any", {"fp8": 3958e12 / 2}, 1.0, 1.0))
+def density_of_sparse_rates():
+    return performance_density(Chip("any", {"fp8": 2000e12 / 2}, 1.0, 1.0), 700)
 
 
 @key("14.6")
@@ -626,8 +626,7 @@ def smallest_sets_that_stop_a_product():
 
 
 @key("14.8")
-def edges_from_a_mask_blank_to_a_server():
-    import networkx
-
-    paths = networkx.all_simple_paths(graph(), "mask_blank", "ai_server")
-    return max(map(len, paths)) - 1
+def nodes_lost_without_wafers():
+    own = load_chain()
+    dry = Chain(own.nodes, own.edges, (Share("wafer", None, "all", 1.0),))
+    return len(remove(country="all", chain=dry, variants="any").lost)
