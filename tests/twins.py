@@ -32,6 +32,22 @@ def matmul_flops(m, n, k):
     return m * n * (k + k)
 
 
+def systolic_period(rows, size, buffered):
+    """Kung 1982, Jouppi 2017: the slower of streaming and loading; Samajdar 2020: 2 R + C + T - 2 of a square array."""
+    return np.where(buffered, np.where(rows > size, rows, size), 2 * size + size + rows - 2)
+
+
+def systolic_arrival(tile, row, column, size, period):
+    loaded, diagonal = size + tile * period, row + column
+    return loaded + diagonal
+
+
+def systolic_utilisation(m, k, n, size, tiles, period):
+    first_of_last_tile = size + (tiles - 1) * period
+    last_sum_out = first_of_last_tile + (m - 1) + (size - 1) + (size - 1)
+    return (m * k * n) / (size * size) / (last_sum_out + 1)
+
+
 def distinct_experts(experts, active, batch):
     """Each of E experts is missed by one token with probability 1 - k/E, by B tokens with its B-th power."""
     with np.errstate(divide="ignore"):

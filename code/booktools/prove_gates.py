@@ -118,6 +118,12 @@ def code_made_a_package(tree):
     (tree.root / "code" / "__init__.py").touch()
 
 
+@gate(("tests/unit/test_systolic.py", "-k", "machine_does"), says="test_closed_form_is_what_the_machine_does")
+def tiles_that_never_wait_for_weights(tree):
+    """a systolic array that loads weights in no time"""
+    tree.replace("code/siliconomics/kernels.py", "buffered * np.maximum(rows, size)", "buffered * rows")
+
+
 @gate(("tests/unit/test_calibrate.py", "-k", "stored_constants"), says="test_stored_constants_are_the_refitted_ones")
 def constant_typed_by_hand(tree):
     """a fitted share in efficiencies.csv set to 0.9"""
