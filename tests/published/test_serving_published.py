@@ -48,7 +48,7 @@ def test_prices_of_one_provider_and_quarter():
     """What section 8.7 compares: Google Cloud's list of early 2025, the latest price of each chip."""
     listed = [row for row in table("prices") if row["provider"] == "Google Cloud" and row["terms"] == "on demand" and row["date"] > "2025"]
     assert {row["chip"]: row["usd"] for row in sorted(listed, key=lambda row: row["date"])} == {row["chip"]: row["usd"] for row in listed} == {
-        "H100 SXM": 11.06, "TPU v4": 3.22, "TPU v5e": 1.20, "TPU v5p": 4.20, "TPU v6e": 2.70}
+        "H100 SXM": 11.06, "TPU v5e": 1.20, "TPU v5p": 4.20, "TPU v6e": 2.70}
     assert all("2025-01-01" <= row["date"] <= "2025-03-31" for row in listed)
 
 
