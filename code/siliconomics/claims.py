@@ -16,7 +16,7 @@ from .catalog import chip as find_chip
 from .catalog import model as find_model
 from .chain import load_chain, min_cut
 from .checks import BadValue, known
-from .decode import decode
+from .decode import decode, speculative
 from .fleet import HOURS_PER_YEAR, JOULES_PER_KWH, break_even_utilisation, energy_cost, rent, site_energy
 from .kernels import plain as formula
 from .markets import owned, shares
@@ -541,6 +541,63 @@ def databricks_example(params=7e9, weights="fp16", seconds=0.014, bandwidth=2e12
     return formula(kernels.mbu)(params * dtype_bytes(weights), seconds, 1, bandwidth)
 
 
+# --- chapter 08: serving --------------------------------------------------------------------------------------------
+
+CHATGPT_DAY = 694_444.0  # dollars, see F02
+SEARCHES = 320_000  # a second: the essay's own estimate
+
+
+@claim("S20", "1")
+def week_of_serving_over_training(usd_per_day=CHATGPT_DAY, model="GPT-3 175B", basis="rent"):
+    costs = {(row["model"], row["basis"]): row["usd"] for row in table("training_costs")}
+    return 7 * usd_per_day / costs[model, basis]
+
+
+@claim("B11", "%")
+def mbu_at_a_large_batch(model="Llama 2 70B", chip="H100 SXM", chips=8, batch=512, context=2048):
+    return decode(model, chip, chips, batch, context).mbu
+
+
+@claim("B16", "1")
+def speculation_at_the_critical_batch(acceptance=0.8, draft_tokens=4, draft_cost=0.1, chip="H100 SXM", batches=1.0):
+    critical = critical_batch(chip)
+    return speculative(acceptance, draft_tokens, draft_cost, batches * critical, critical)[1]
+
+
+@claim("B17", "1")
+def speculation_for_one_user(acceptance=0.8, draft_tokens=5, draft_cost=0.05):
+    return speculative(acceptance, draft_tokens, draft_cost)[1]
+
+
+def _per_search(usd_per_year, searches_per_second):
+    return usd_per_year / (searches_per_second * YEAR)
+
+
+@claim("F01", "%")
+def query_over_revenue_of_a_search(usd_per_day=CHATGPT_DAY, users=13e6, answers=15, revenue=162.45e9, searches_per_second=SEARCHES):
+    return usd_per_day / (users * answers) / _per_search(revenue, searches_per_second)
+
+
+@claim("F02", "USD")
+def day_of_chatgpt(servers=3617, chips_per_server=8, usd_per_chip_hour=1.0):
+    return rent(servers * chips_per_server, 86400, usd_per_chip_hour)
+
+
+@claim("F03", "USD")
+def year_of_answers_to_every_search(usd_per_day=CHATGPT_DAY, users=13e6, answers=15, searches_per_second=SEARCHES):
+    return usd_per_day / (users * answers) * searches_per_second * YEAR
+
+
+@claim("F04", "USD")
+def revenue_of_a_search(revenue=162.45e9, searches_per_second=SEARCHES):
+    return _per_search(revenue, searches_per_second)
+
+
+@claim("F16", "1")
+def batch_that_pays_for_mixtral(usd_per_mtok=0.27, model="Mixtral 8x7B", chip="H100 SXM", chips=2, usd_per_chip_hour=2.0, context=2048, stack="roofline"):
+    batches = np.arange(1, 1025)
+    step = decode(model, chip, chips, batches, context, stack=stack, usd_per_chip_hour=usd_per_chip_hour)
+    return batches[step.usd_per_mtok <= usd_per_mtok][0]
 # --- chapter 10: TPUs ------------------------------------------------------------------------------------------------
 
 def _shipped(chips: str, first: str, last: str) -> float:

@@ -9,8 +9,8 @@ import numpy as np
 from .catalog import Chip, chip, model
 from .chain import Chain, Share, export_class, joint_survival, load_chain, min_cut, performance_density, remove
 from .checks import known, scalar
-from .decode import decode, max_batch, mbu
-from .fleet import break_even_utilisation, checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
+from .decode import decode, max_batch, mbu, speculative, usd_per_mtok
+from .fleet import break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, rent, site_energy, site_power, system_mtbf
 from .markets import gini, h100_equivalents, hhi
 from .measurements import measured, reported
 from .network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead, torus_bisection
@@ -436,6 +436,57 @@ def batch_that_touches_half_of_deepseeks_experts():
     shape = model("DeepSeek-V3")
     batches = np.linspace(1, 100, 99_001)
     return batches[np.searchsorted(shape.distinct_experts(batches), shape.experts / 2)]
+
+
+# --- chapter 08 -----------------------------------------------------------------------------------------------------
+
+def _of_the_day(quantity: str) -> float:
+    return next(row["value"] for row in table("services") if (row["service"], row["quantity"]) == ("DeepSeek-V3/R1", quantity))
+
+
+@key("08.1")
+def price_on_a_small_server():
+    return usd_per_mtok(4 * 2.5, 3000)
+
+
+@key("08.2")
+def conversations_on_one_h200():
+    return max_batch("Llama 3.1 8B", "H200 SXM", 1, 32_768)
+
+
+@key("08.3")
+def requests_in_flight():
+    return littles_law(per_second=12, seconds=1.5 + 400 * 0.030)
+
+
+@key("08.4")
+def speed_up_of_the_best_draft():
+    return speculative(0.7, np.arange(1, 11), 0.1)[1].max()
+
+
+@key("08.5")
+def deepseeks_margin_on_revenue_in_percent():
+    return 100 * (1 - _of_the_day("cost") / _of_the_day("revenue"))
+
+
+@key("08.6")
+def least_price_at_50_tokens():
+    step = decode("Llama 3.1 70B", "H100 SXM", np.array([[2], [4], [8]]), np.arange(1, 2049), 8192, "fp8", "fp8", usd_per_chip_hour=2)
+    return step.usd_per_mtok[step.fits & (step.tokens_per_second_per_user >= 50)].min()
+
+
+@key("08.7")
+def price_of_input_that_was_computed():
+    missed = 1 - _of_the_day("input tokens from cache") / _of_the_day("input tokens")
+    return usd_per_mtok(_of_the_day("chips per node") * _of_the_day("rent"), _of_the_day("input rate of a node") * missed)
+
+
+@key("08.8")
+def rent_at_which_h100_and_v6e_are_equal():
+    def full(chip, chips, price):
+        return decode("Llama 3.1 70B", chip, chips, max_batch("Llama 3.1 70B", chip, chips, 8192), 8192, usd_per_chip_hour=price).usd_per_mtok
+
+    return full("TPU v6e", 16, 2.70) / full("H100 SXM", 8, 1.0)
 
 
 # --- chapter 09 -----------------------------------------------------------------------------------------------------

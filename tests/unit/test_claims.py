@@ -30,6 +30,9 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "M08": 300e9 * (6 * 174_566_105_088 + 12 * 96 * 12_288 * 2048) / (0.395 * 1978.9e12) / 3600 * 1.42,
     "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "S08": 1.12e23 / 1.92e21,
     "S09": 2.1e25 / 3.14e23, "S10": 5e25 / 2.1e25, "S14": 3.76 / 2.578, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
+    "S20": 7 * 694_444 / 4.336e6, "B11": (137.953296384e9 / 26.8e12 + 512 * 2048 * 327_680 / 26.8e12) / (2 * 68_976_648_192 * 512 / 7.9152e15 + 512 * 2048 * 327_680 / 26.8e12),
+    "B16": sum(0.8**i for i in range(5)) / (0.4 + 5), "B17": sum(0.8**i for i in range(6)) / 1.25, "F01": 694_444 / 195e6 / (162.45e9 / (320_000 * 365 * 86_400)),
+    "F02": 28_936 * 24.0, "F03": 694_444 / 195e6 * 320_000 * 365 * 86_400, "F04": 162.45e9 / (320_000 * 365 * 86_400), "F16": 69,
     "M13": 794.5 / 989.4, "M14": 0.40 * 0.38, "B18": 540e9 / 0.029 / (64 * 1.2e12), "T01": 1_235_545, "T02": 197 / 459, "T04": (1_236_936 + 3_812_878) / (3_151_494 + 264_522),
     "T05": 197e12, "T06": (68_976_648_192 + 32 * 8192 * 163_840) / (8 * 819.2e9), "T07": 197 / 1.2 / (989.4 / 10.8), "T08": 700 / 540,
     "T09": (44 + 366 + 76) / 365.25, "T10": 7.37 / 8, "T12": 16 * 20 * 28.0, "T13": 872 / 365.25,
@@ -296,7 +299,7 @@ def test_a_written_chapter_leaves_none_of_its_claims_without_a_verdict():
     assert {"01", "02", "03", "07"} <= written
     assert {"01", "03", "04", "07"} <= written
     assert [id for id, row in LEDGER.items() if row["chapter"] in written and si.verdict(id).verdict == "not yet computed"] == []
-    assert {id for id, row in LEDGER.items() if row["chapter"] in written} - {"B21", "C14", "C18", "C19"} <= set(SETTLED)  # words and a date, no number
+    assert {id for id, row in LEDGER.items() if row["chapter"] in written} - {"B21", "F17", "C14", "C18", "C19"} <= set(SETTLED)  # words and a date, no number
 
 
 @pytest.mark.parametrize("change, flops, word", [({"causal": False}, 6 + 12 * 80 * 64 * 128 * 4096 / 68_976_648_192, "partly"), ({"context": 0}, 6, "reproduced")])
@@ -318,6 +321,30 @@ def test_chapter_02_has_its_claims_settled():
     assert si.verdict("M16", than="P100 SXM2", than_dtype="fp16", dtype="bf16").computed == pytest.approx(46.7, rel=1e-3)
     assert [si.verdict("B03", chip=new, than=old).computed < 1 for new, old in (("H200 SXM", "H100 SXM"), ("A100 SXM 80GB", "A100 SXM 40GB"))] == [True, True]
     assert si.verdict("B01", dtype="fp8").computed == pytest.approx(590.7, abs=0.05)
+
+
+def test_verdicts_of_chapter_8_and_what_turns_them():
+    words = {"reproduced": "S20 B11 B16 B17 F02 F03 F04", "computed": "F01 F16", "summary-error": "F17"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+    assert si.verdict("S20", basis="amortised").ratio > 2 and si.verdict("S20", usd_per_day=6e5).verdict == "refuted"
+    assert si.verdict("B16", batches=0.1).verdict == "refuted" and si.verdict("B17", acceptance=0.7).verdict == "reproduced"
+    assert si.verdict("B17", acceptance=0.5).verdict == "refuted" and si.verdict("B11", batch=64).computed == pytest.approx(1, rel=1e-12)
+
+
+def test_figures_beside_those_that_rule_in_chapter_8():
+    """0.356 cents a query, 512,820 servers, 1.06 cents of cost at Google's margin, and the batch of Mixtral by hand."""
+    day, searches = si.verdict("F02").computed, si.verdict("F03").computed
+    assert day / 195e6 == pytest.approx(0.00356, abs=5e-6) and searches / 8760 / 8 == pytest.approx(512_820, rel=1e-5)
+    assert si.verdict("F04").computed * (1 - 0.3415) == pytest.approx(0.0106, rel=1e-3)
+    assert si.verdict("F04", searches_per_second=5e12 / 31_536_000).computed == pytest.approx(0.03249, rel=1e-12)
+
+    def paid(batch):  # bytes of the experts that the batch touches, and of its caches, at $4 an hour for both chips
+        touched = 8 * (1 - (1 - 2 / 8) ** batch)
+        shape = si.model("Mixtral 8x7B")
+        weights = 2 * (shape.shared_params + shape.moe_layers * shape.expert_params * touched)
+        return 4 / 3600 * (weights + batch * 2048 * 131_072) / 6.7e12 / batch * 1e6
+
+    assert paid(68) > 0.27 >= paid(69) and si.verdict("F16", stack="calibrated").computed > 69
 
 
 def test_claim_functions_are_short():
