@@ -630,12 +630,12 @@ def use_at_which_owning_equals_renting_in_percent():
 
 @key("15.7")
 def largest_model_of_a_laptop_in_billions():
-    return 0.6 / memory_floor(dtype_bytes("int4"), Chip("laptop", {"int4": 1.0}, 100e9, 1.0)) / 10 / 1e9
+    return 0.6 / memory_floor(dtype_bytes("int4"), Chip("laptop", {"int4": 1.0}, 1.0, 100e9)) / 10 / 1e9
 
 
 @key("15.8")
 def seconds_a_token_from_storage():
-    return memory_floor(70e9 * dtype_bytes("int4"), Chip("storage", {"int4": 1.0}, 5e9, 1.0))
+    return memory_floor(70e9 * dtype_bytes("int4"), Chip("storage", {"int4": 1.0}, 1.0, 5e9))
 
 
 @key("15.9")
