@@ -12,13 +12,13 @@ from .fab import (Chiplet, PackageCost, bill_of_materials, chiplet_cost, defect_
                   package_needs, packages_per_wafer, supply, wafers_needed)
 from .fleet import (break_even, break_even_utilisation, carbon, checkpoint_interval, depreciation, energy_cost, goodput, littles_law, mtbf,
                     npv, payback, queue_wait, rent, site_energy, site_power, system_mtbf, tco)
-from .markets import gini, h100_equivalents, hhi, lorenz, owned, shares, shipments
+from .markets import gini, h100_equivalents, hhi, lives, lorenz, owned, shares, shipments
 from .measurements import benchmarked, measured, measured_mbu, reported, timed
 from .network import (all_gather_seconds, all_reduce_seconds, all_to_all_seconds, bus_bandwidth, fibre_round_trip,
                       hierarchical_all_reduce_seconds, local_sgd_overhead, torus_all_to_all_seconds, torus_bisection, torus_hops,
                       tree_crossover_bytes)
 from .roofline import attainable, critical_batch, matmul_seconds, memory_floor
-from .scaling import (Fit, doubling_time, fit_parametric, growth_gap, growth_per_year, kaplan_loss, kaplan_optimal, lifetime_flops, lifetime_optimal, loss,
+from .scaling import (Fit, doubling_time, fit_parametric, growth_fit, growth_gap, growth_per_year, kaplan_loss, kaplan_optimal, lifetime_flops, lifetime_optimal, loss,
                       optimal, scaling_fit, tokens_for)
 from .sweep import best, pareto, sweep
 from .systolic import systolic_arrival, systolic_tiles, systolic_utilisation

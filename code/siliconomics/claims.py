@@ -19,7 +19,7 @@ from .checks import BadValue, known
 from .decode import decode, speculative
 from .fleet import HOURS_PER_YEAR, JOULES_PER_KWH, break_even_utilisation, energy_cost, rent, site_energy
 from .kernels import plain as formula
-from .markets import owned, shares
+from .markets import lives, owned, shares
 from .measurements import measured, measured_mbu
 from .network import fibre_round_trip, local_sgd_overhead
 from .roofline import critical_batch, memory_floor
@@ -775,8 +775,54 @@ def japanese_share_of_photoresist(node="photoresist", country="JPN"):
     return _held(node, "country", country)
 
 
-# --- chapter 15: the edge ----------------------------------------------------------------------------------------------
+# --- chapter 15: consequences -------------------------------------------------------------------------------------------
+
+def _client(device: str) -> dict:
+    rows = {row["device"]: row for row in table("devices")}
+    return rows[known("device", device, rows)]
+
+
+@claim("F15", "d")
+def half_life_of_small_open_models(room=1.2, until="2023-11-17"):
+    return np.median([days for days in lives(room, until).values() if days])
+
 
 @claim("O01", "token/s")
 def ceiling_of_a_phone(params=70e9, weights="int8", bandwidth=50e9):
     return 1 / formula(kernels.memory_floor)(params * dtype_bytes(weights), 1, bandwidth)
+
+
+@claim("O02", "byte/s")
+def bandwidth_of_an_m1_ultra(device="Mac Studio 2022"):
+    return _client(device)["bandwidth"]
+
+
+@claim("O03", "param")
+def parameters_of_a_phone(device="iPhone 14", weights="fp16", tokens_per_second=8.33, mbu=0.5):
+    return mbu * _client(device)["bandwidth"] / tokens_per_second / dtype_bytes(weights)
+
+
+@claim("O04", "byte/s")
+def bandwidth_for_a_token_a_second(params=7e9, weights="fp16", tokens_per_second=1):
+    return params * dtype_bytes(weights) * tokens_per_second
+
+
+@claim("O05", "%")
+def memory_in_the_bill_of_materials(product="H100 SXM", by="Silicon Analysts"):
+    bill = {row["part"]: row["usd"] for row in table("bom") if (row["product"], row["by"]) == (product, by)}
+    return bill["memory"] / bill["total"]
+
+
+@claim("O06", "year")
+def years_without_the_siri_of_gemini(said="2023-12-05", not_yet="2026-03-19"):
+    return (date.fromisoformat(not_yet) - date.fromisoformat(said)).days / 365.25
+
+
+@claim("O07", "USD")
+def floor_of_a_million_tokens(model="Llama 2 70B", chip="H100 SXM", chips=8, batch=256, context=2048, usd_per_chip_hour=2.0):
+    return decode(model, chip, chips, batch=batch, context=context, usd_per_chip_hour=usd_per_chip_hour).usd_per_mtok
+
+
+@claim("O08", "year")
+def years_until_an_open_model_had_as_much_compute(closed="GPT-4", open="Llama 3.1 405B"):
+    return _years(closed, open)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from math import comb
 
 import numpy as np
 
@@ -10,7 +11,8 @@ from .catalog import Chip, chip, model
 from .chain import Chain, Share, export_class, joint_survival, load_chain, min_cut, performance_density, remove
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu, speculative, usd_per_mtok
-from .fleet import break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, rent, site_energy, site_power, system_mtbf
+from .fleet import (break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, rent, site_energy, site_power,
+                    system_mtbf, tco)
 from .markets import gini, h100_equivalents, hhi
 from .measurements import measured, reported
 from .network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead, torus_bisection
@@ -681,3 +683,58 @@ def nodes_lost_without_wafers():
     own = load_chain()
     dry = Chain(own.nodes, own.edges, (Share("wafer", None, "all", 1.0),))
     return len(remove(country="all", chain=dry, variants="any").lost)
+
+
+# --- chapter 15 -----------------------------------------------------------------------------------------------------
+
+OWNED = {"watts_per_chip": 1389, "usd_per_kwh": 0.083, "load": 0.8, "pue": 1.25, "usd_per_kw_month": 120, "upkeep": 0.02}
+
+
+def _event_of(company: str, quantity: str) -> float:
+    value, = (row["value"] for row in table("company_events") if (row["company"], row["quantity"]) == (company, quantity))
+    return value
+
+
+@key("15.1")
+def gross_margin_of_full_servers_in_percent():
+    return 100 * (1 - decode("Llama 2 70B", "H100 SXM", 8, batch=64, context=2048, usd_per_chip_hour=2).usd_per_mtok / 2)
+
+
+@key("15.2")
+def hour_of_an_eighth_of_a_dgx():
+    return depreciation(269_010 / 8, 5)
+
+
+@key("15.3")
+def hour_with_interest_and_a_residual():
+    return depreciation(31_250, 5, residual=3125, interest=0.08)
+
+
+@key("15.4")
+def gross_margin_of_deepseek_in_percent():
+    return 100 * (1 - _event_of("DeepSeek", "cost of revenue") / _event_of("DeepSeek", "revenue"))
+
+
+@key("15.5")
+def yearly_fall_of_a_token_price():
+    return 1 / growth_per_year(60, 0.06, 3)
+
+
+@key("15.6")
+def use_at_which_owning_equals_renting_in_percent():
+    return 100 * tco(31_250, 4, **OWNED).usd_per_hour / 2.35
+
+
+@key("15.7")
+def largest_model_of_a_laptop_in_billions():
+    return 0.6 / memory_floor(dtype_bytes("int4"), Chip("laptop", {"int4": 1.0}, 1.0, 100e9)) / 10 / 1e9
+
+
+@key("15.8")
+def seconds_a_token_from_storage():
+    return memory_floor(70e9 * dtype_bytes("int4"), Chip("storage", {"int4": 1.0}, 1.0, 5e9))
+
+
+@key("15.9")
+def chance_of_three_of_ten_in_percent():
+    return 100 * sum(comb(10, held) * 0.6**held * 0.4 ** (10 - held) for held in range(4))

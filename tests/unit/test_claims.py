@@ -39,6 +39,8 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "C01": 260_088 + 56_333, "C02": 1_007_084, "C03": 3_837_761, "C04": 6_119 + 32_481 + 1_007_084 + 2_678_614,
     "C05": 834_956 + 1_293_973 + 2_631_539, "T03": (1_236_936 + 3_812_878) / (3_151_494 + 264_522), "T11": 600_000 * 5 * 8760 * 1.6,
     "F10": 0.4, "F14": 4_424 / 100_000, "C12": 0.95, "C13": 0.83, "C15": 6, "C16": 1506 / 365.25, "C17": 0.91,
+    "F15": 74, "O02": 8e11, "O03": 0.5 * 34.1e9 / 8.33 / 2, "O04": 14e9, "O05": 1350 / 3320, "O06": 835 / 365.25,
+    "O07": 2 * 8 / 3600 * (137_953_296_384 + 256 * 327_680 * 2048) / (8 * 3.35e12) / 256 * 1e6, "O08": 496 / 365.25,
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
 
@@ -159,6 +161,23 @@ def test_verdicts_of_chapter_5():
     words = {"reproduced": "S01 S02 S04 S17 S18 S19 M03 M04 M07 M08 M10 M15 B23", "partly": "S03 S12", "refuted": "S13", "dated": "M05"}
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
     assert {row["id"] for row in LEDGER.values() if row["chapter"] == "05"} == set(" ".join(words.values()).split())
+
+
+def test_verdicts_of_chapter_15():
+    words = {"reproduced": "O01 O03 O04", "partly": "F15", "refuted": "O02", "open": "O05", "dated": "O06 O08", "computed": "O07"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+    assert {row["id"] for row in LEDGER.values() if row["chapter"] == "15"} == set(" ".join(words.values()).split())
+
+
+def test_what_else_the_claims_of_chapter_15_say():
+    """70B in bf16 on a phone, 4 B in int4, the other bill, the half-life by a strict rule on size, 1.8 times the compute."""
+    assert si.verdict("O01", weights="bf16").computed == pytest.approx(50 / 140)
+    assert si.verdict("O03", weights="int4").computed == pytest.approx(4.09e9, rel=1e-3)
+    assert si.verdict("O05", by="Weibo post").computed == pytest.approx(0.5)
+    assert [si.verdict("F15", room=room).computed for room in (1.0, 1.1, 2.0)] == [109, 74, 74]
+    assert 3.8e25 / 2.1e25 == pytest.approx(1.8, abs=0.01)
+    with pytest.raises(si.UnknownName, match="iPhone 14"):
+        si.verdict("O03", device="iPhone14")
 
 
 def test_readings_of_chapter_5_under_other_inputs():
