@@ -30,6 +30,8 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "M08": 300e9 * (6 * 174_566_105_088 + 12 * 96 * 12_288 * 2048) / (0.395 * 1978.9e12) / 3600 * 1.42,
     "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "S08": 1.12e23 / 1.92e21,
     "S09": 2.1e25 / 3.14e23, "S10": 5e25 / 2.1e25, "S14": 3.76 / 2.578, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
+    "B19": 8 * 9 * 8, "B20": 227.82, "C10": 5300 / 3320, "C11": 270_000 - 32_010 - 8 * 3320, "C21": 20e9, "F05": 101_527 / 8 / (62_351.6 / 16), "F06": 0,
+    "F07": 5e9, "F08": 668.4 / 794.5, "F09": 3 / (35 / 12), "F13": 0.5 / (0.74 * 30),
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
 
@@ -127,6 +129,22 @@ def test_readings_of_chapter_5_under_other_inputs():
     assert si.verdict("M07", before=0.295, after=0.395).computed == pytest.approx(0.34, abs=0.005)
     assert si.verdict("M10", context=None).computed == pytest.approx(0.498, abs=5e-4)
     assert si.verdict("M04", tokens_per_second_per_chip=410, chip="A100 SXM 80GB").computed == pytest.approx(0.533, abs=0.002)
+
+
+def test_verdicts_of_chapter_11():
+    words = {"reproduced": "B19 B20 C21 F05", "partly": "C10 C11 F06 F08", "refuted": "F07", "dated": "F09", "computed": "F13"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+    assert {row["id"] for row in LEDGER.values() if row["chapter"] == "11"} == set(" ".join(words.values()).split())
+
+
+def test_readings_of_chapter_11_under_other_inputs():
+    assert [si.verdict("C10", part=part).computed for part in ("logic", "memory", "packaging")] == pytest.approx([2, 2900 / 1350, 1.6])
+    assert si.verdict("F05", chip="GB200 (per GPU)").computed == pytest.approx(51_736.9 / 4 / (62_351.6 / 16))
+    assert si.verdict("F08", chip="B200 SXM").computed == pytest.approx(1745 / 794.5)
+    assert si.verdict("F06", start="2024-10-01", end="2024-12-31").computed == 200_737
+    assert si.verdict("F13", chips_a_year=485_000, usd_per_chip=26_268).computed == pytest.approx(0.0392, abs=5e-5)
+    assert si.verdict("B20", weights="int8").computed == pytest.approx(279.35)
+    assert si.verdict("F09", last="B200 SXM", steps=2).computed == pytest.approx(2 / (26 / 12))
 
 
 def test_large_work_is_shown_as_a_power_of_ten():
