@@ -542,7 +542,7 @@ def databricks_example(params=7e9, weights="fp16", seconds=0.014, bandwidth=2e12
 # --- chapter 11: challengers ------------------------------------------------------------------------------------------
 
 def _per_chip(chip: str, work: str, date: str) -> float:
-    """The most that anybody published of a work on a chip in one round, for each chip."""
+    """What a submission of one round did of a work, for each of its chips; the larger if achieved.csv has two."""
     return max(row["value"] / row["chips"] for row in table("achieved") if (row["chip"], row["work"], row["date"]) == (chip, work, date))
 
 

@@ -30,6 +30,12 @@ def test_mlperf_ratios_by_hand():
     assert served("MI300X", work, "2025-09")[0] / served("H100 SXM", work, "2025-09")[0] == pytest.approx(27_803.9 / 31_175.8)
 
 
+def test_the_mi355x_against_its_peers_of_the_same_round():
+    amd = served("MI355X", "Llama 2 70B offline", "2026")[0]
+    assert [round(amd / served(peer, "Llama 2 70B offline", "2026")[0], 2) for peer in ("B300 SXM", "GB300 (per GPU)")] == [0.94, 0.81]
+    assert si.chip("MI355X").bandwidth == si.chip("B300 SXM").bandwidth and si.chip("MI355X").tdp_watts == si.chip("GB300 (per GPU)").tdp_watts
+
+
 def test_press_reports_agree_with_the_logs():
     """EE Times gave AMD's first result as 23,514.80 tokens/s offline, within 3 to 4 % of NVIDIA's on eight H100."""
     amd, nvidia = (8 * served(chip, "Llama 2 70B offline", "2024-08")[0] for chip in ("MI300X", "H100 SXM"))
