@@ -10,7 +10,7 @@ from siliconomics.measurements import rates
 from siliconomics.tables import DATA, BadData, read, schema, table, write
 
 TABLE = "gpu_timings"
-TESTS = ("launch", "memory", "gemm", "attention", "decode", "prefill", "energy")
+TESTS = ("launch", "memory", "gemm", "attention", "decode", "check", "prefill", "energy")
 DTYPES = ("bf16", "fp16", "tf32", "fp32", "fp8")
 POWER_MARGIN = 1.05  # the driver's energy counter is read a little after the last kernel
 

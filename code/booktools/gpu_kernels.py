@@ -47,9 +47,9 @@ if triton:
         tl.store(out + row * width + column, gate * tl.sigmoid(gate) * up, inside)
 
     @triton.jit
-    def _rotate(qkv, cos, sin, keys, values, first, per_row, context, heads: tl.constexpr, kv_heads: tl.constexpr, d: tl.constexpr):
+    def _rotate(qkv, cos, sin, keys, values, first, new, context, heads: tl.constexpr, kv_heads: tl.constexpr, d: tl.constexpr):
         row, head, half = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.arange(0, d // 2)
-        position, sequence = first + row * per_row, row * (1 - per_row)
+        position, sequence = first + row % new, row // new
         here = qkv + (row * (heads + 2 * kv_heads) + head) * d + half
         low, high = tl.load(here).to(tl.float32), tl.load(here + d // 2).to(tl.float32)
         if head < heads + kv_heads:
@@ -65,6 +65,24 @@ if triton:
         else:
             tl.store(values + there, low)
             tl.store(values + there + d // 2, high)
+
+    @triton.jit
+    def _extend(old, logsum, q, keys, values, out, first, new, context, by_sequence, by_kv, by_row, per_row,
+                heads: tl.constexpr, group: tl.constexpr, d: tl.constexpr, scale: tl.constexpr):
+        row, head, column = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.arange(0, d)
+        sequence, token, kv, kv_heads = row // new, row % new, head // group, heads // group
+        folded = token * group + head % group
+        top = tl.load(logsum + (sequence * kv_heads + kv) * new * group + folded)
+        query = tl.load(q + row * per_row + head * d + column).to(tl.float32)
+        weighted = tl.load(old + sequence * by_sequence + kv * by_kv + folded * by_row + column).to(tl.float32)
+        total, at = tl.full((), 1.0, tl.float32), ((sequence * kv_heads + kv) * context + first) * d + column
+        for _ in range(token + 1):
+            score = tl.sum(query * tl.load(keys + at).to(tl.float32), 0) * scale
+            higher = tl.maximum(top, score)
+            before, here = tl.exp(top - higher), tl.exp(score - higher)
+            weighted = weighted * before + here * tl.load(values + at).to(tl.float32)
+            total, top, at = total * before + here, higher, at + d
+        tl.store(out + (row * heads + head) * d + column, weighted / total)
 
 
 def fused(x: torch.Tensor) -> bool:
@@ -106,24 +124,29 @@ def angles(positions: int, d: int, base: float = 5e5, device="cpu"):
     return turn.cos().float().to(device), turn.sin().float().to(device)
 
 
+def _places(rows, first, new):
+    """(sequence, position) of each row."""
+    row = torch.arange(rows)
+    return row // new, first + row % new
+
+
 def _turned(x, cos, sin):
     low, high = x.float().chunk(2, -1)
     return torch.cat((low * cos - high * sin, high * cos + low * sin), -1).to(x.dtype)
 
 
-def rotate(qkv, cos, sin, keys, values, first: int, per_row: bool = False):
-    """Turn queries in place and put keys and values into the caches. qkv is [rows, (h + 2 kv) d]; row r is sequence r at position
-    `first`, or with `per_row` position first + r of the only sequence. Returns the queries, a view [rows, h d]."""
+def rotate(qkv, cos, sin, keys, values, first: int, new: int = 1):
+    """Turn queries in place and put keys and values into the caches. qkv is [B new, (h + 2 kv) d]: `new` tokens of each sequence, from
+    position `first` on. Returns the queries, a view [B new, h d]."""
     kv_heads, context, d = keys.shape[1:]
     heads = qkv.shape[1] // d - 2 * kv_heads
     if fused(qkv):
-        _rotate[(len(qkv), heads + 2 * kv_heads)](qkv, cos, sin, keys, values, first, int(per_row), context, heads, kv_heads, d, num_warps=1)
+        _rotate[(len(qkv), heads + 2 * kv_heads)](qkv, cos, sin, keys, values, first, new, context, heads, kv_heads, d, num_warps=1)
         return qkv[:, :heads * d]
-    at = torch.arange(len(qkv), device=qkv.device) * per_row + first
+    row, at = (part.to(qkv.device) for part in _places(len(qkv), first, new))
     split = qkv.view(len(qkv), heads + 2 * kv_heads, d)
     turned = _turned(split[:, :heads + kv_heads], cos[at, None], sin[at, None])
     split[:, :heads] = turned[:, :heads]
-    row = torch.zeros_like(at) if per_row else torch.arange(len(qkv), device=qkv.device)
     keys[row, :, at], values[row, :, at] = turned[:, heads:], split[:, heads + kv_heads:]
     return qkv[:, :heads * d]
 
@@ -136,6 +159,31 @@ def attend(q, keys, values, causal: bool = False):
     with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION] if q.is_cuda else [SDPBackend.MATH]):
         found = F.scaled_dot_product_attention(split, keys, values, is_causal=causal, enable_gqa=True)
     return found.transpose(1, 2).reshape(len(q), -1)
+
+
+def attend_new(q, keys, values, first: int, new: int):
+    """Attention of the `new` tokens at positions from `first` on, of each sequence: what checking a draft takes. q [B new, h d], caches
+    [B, kv, T, d] with T = first + new. The library reads what was cached before, once for all new tokens and all heads of a group; the
+    new tokens' own keys, some more than others, come to its softmax afterwards. Returns the shape of q."""
+    kv_heads, context, d = keys.shape[1:]
+    heads = q.shape[1] // d
+    split = q.unflatten(1, (kv_heads, heads // kv_heads, d)).unflatten(0, (-1, new)).transpose(1, 2)  # [B, kv, new, group, d]
+    if not fused(q):
+        return _attend_new_plain(split, keys, values, first).transpose(1, 2).reshape(len(q), -1)
+    flash = torch.ops.aten._scaled_dot_product_flash_attention if q.is_cuda else torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    old, logsum = flash(split.flatten(2, 3), keys[:, :, :first], values[:, :, :first])[:2]
+    out = q.new_empty(len(q), heads * d)
+    _extend[(len(q), heads)](old, logsum.contiguous(), q, keys, values, out, first, new, context, *old.stride()[:3], q.stride(0), heads,
+                             heads // kv_heads, d, d ** -0.5, num_warps=1)
+    return out
+
+
+def _attend_new_plain(split, keys, values, first):
+    new, context = split.shape[2], keys.shape[2]
+    score = torch.einsum("bkngd,bktd->bkngt", split.float(), keys.float()) * keys.shape[-1] ** -0.5
+    later = torch.arange(context, device=keys.device) > first + torch.arange(new, device=keys.device)[:, None]
+    share = score.masked_fill(later[:, None], -torch.inf).softmax(-1)
+    return torch.einsum("bkngt,bktd->bkngd", share, values.float()).to(split.dtype)
 
 
 def layer_shapes(shape) -> tuple:
@@ -173,20 +221,22 @@ class Network:
             return torch._scaled_mm(x.to(weight.dtype), weight.T, *self.scales, out_dtype=self.dtype, use_fast_accum=True)
         return x @ weight.T
 
-    def _layer(self, k, x, residual, cos, sin, keys, values, first, prefill):
+    def _layer(self, k, x, residual, cos, sin, keys, values, first, new):
         qkv, out, up, down = self.layers[k]
         normed = add_norm(x, residual, self.norms[2 * k], torch.empty_like(residual))
-        q = rotate(self._product(normed, qkv), cos, sin, keys, values, first, prefill)
-        normed = add_norm(self._product(attend(q, keys, values, prefill), out), residual, self.norms[2 * k + 1], normed)
+        q = rotate(self._product(normed, qkv), cos, sin, keys, values, first, new)
+        seen = attend_new(q, keys, values, first, new) if new > 1 and first else attend(q, keys, values, causal=new > 1)
+        normed = add_norm(self._product(seen, out), residual, self.norms[2 * k + 1], normed)
         both = self._product(normed, up)
         return self._product(gate(both, both.new_empty(len(both), both.shape[1] // 2)), down)
 
-    def run(self, tokens, caches, cos, sin, first: int, prefill: bool = False):
-        """Next tokens. Decode: one token for each sequence at position `first`. Prefill: the tokens of one prompt, from position 0."""
+    def run(self, tokens, caches, cos, sin, first: int, new: int = 1):
+        """Next tokens. Decode: one token for each sequence at position `first`; with `new`, that many from there on, and a next token
+        after each. From position 0: the prompt of one sequence, and the token after it."""
         x = self.embedding[tokens]
         residual = torch.zeros_like(x)
         for k, (keys, values) in enumerate(caches):
-            x = self._layer(k, x, residual, cos, sin, keys, values, first, prefill)
-        last = slice(-1, None) if prefill else slice(None)
+            x = self._layer(k, x, residual, cos, sin, keys, values, first, new)
+        last = slice(-1, None) if new > 1 and not first else slice(None)
         normed = add_norm(x[last].contiguous(), residual[last].contiguous(), self.norms[-1], torch.empty_like(x[last]))
         return (normed @ self.head.T).argmax(-1)

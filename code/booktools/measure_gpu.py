@@ -1,4 +1,4 @@
-"""Measure one GPU: memory, matrix products, launches, decode attention, whole decode steps, prefill, energy. Writes one tidy CSV.
+"""Measure one GPU: memory, matrix products, launches, decode attention, whole decode steps, drafts checked, prefill, energy. Writes one tidy CSV.
 
     python -m booktools.measure_gpu --out gpu.csv --minutes 7
 
@@ -29,8 +29,9 @@ COLUMNS = list(schema("gpu_timings")["columns"])
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "tf32": torch.float32, "fp32": torch.float32, "fp8": torch.float8_e4m3fn}
 FULL = dict(sizes=[2**k for k in range(17, 33)], squares=[1024, 2048, 4096, 8192, 16384], rows=[2**k for k in range(13)],
             batches=[1, 2, 4, 8, 16, 32, 64, 128, 256], contexts=[512, 2048, 8192, 32768], prompts=[512, 1024, 2048, 4096, 8192, 16384],
+            checked=[2, 3, 4, 5, 6, 8, 12, 16],
             models={"Llama 3.1 8B": 32, "Llama 3.1 70B": 10}, energy_seconds=3.0, energy_batches=[1, 8, 64, 128])
-QUICK = dict(sizes=[2**12, 2**16], squares=[64], rows=[1, 16], batches=[1, 2], contexts=[64], prompts=[32], models={"tiny": 2},
+QUICK = dict(sizes=[2**12, 2**16], squares=[64], rows=[1, 16], batches=[1, 2], contexts=[64], prompts=[32], checked=[3], models={"tiny": 2},
              energy_seconds=0.2, energy_batches=[1])
 
 
@@ -200,7 +201,7 @@ def product_calls(bench: Bench, dtype, m, n, k):
 
 
 def product(bench: Bench, dtype, m, n, k) -> None:
-    if any((row["dtype"], row["m"], row["n"], row["k"]) == (dtype, m, n, k) for row in bench.rows):
+    if any((row["test"], row["dtype"], row["m"], row["n"], row["k"]) == ("gemm", dtype, m, n, k) for row in bench.rows):
         return  # a square that is a layer's product too
     calls, moved = product_calls(bench, dtype, m, n, k)
     bench.add("gemm", "torch", bench.time(calls, budget=0.08), dtype=dtype, m=m, n=n, k=k, flops=2 * m * n * k, bytes=moved, cold=1,
@@ -281,28 +282,24 @@ class Passes:
         shape = batch, self.shape.kv_heads, context, self.shape.head_dim
         return [tuple(part[:math.prod(shape)].view(shape) for part in layer) for layer in self.store]
 
-    def step(self, batch, context):
-        """A call that decodes the token at the last position of `context`, for `batch` sequences."""
-        tokens, caches = torch.randint(self.shape.vocab, (batch,), device=self.bench.device), self.caches(batch, context)
-        return lambda: self.network.run(tokens, caches, self.cos, self.sin, context - 1)
+    def step(self, batch, context, new=1):
+        """A call that runs the last `new` positions of `context`, for `batch` sequences: a decode step, a draft checked, a prompt."""
+        tokens, caches = torch.randint(self.shape.vocab, (batch * new,), device=self.bench.device), self.caches(batch, context)
+        return lambda: self.network.run(tokens, caches, self.cos, self.sin, context - new, new)
 
-    def prompt(self, tokens):
-        """A call that reads a prompt of `tokens`."""
-        ids, caches = torch.randint(self.shape.vocab, (tokens,), device=self.bench.device), self.caches(1, tokens)
-        return lambda: self.network.run(ids, caches, self.cos, self.sin, 0, prefill=True)
-
-    def facts(self, batch, context, prefill=False) -> dict:
+    def facts(self, batch, context, new=1) -> dict:
         """Columns of a pass. FLOPs: two for each weight but the embedding's, and attention; bytes: those weights and the caches, once."""
-        new, shape = context if prefill else 1, self.shape
+        shape, prefill = self.shape, new == context
         weights = shape.weight_bytes_read(1, self.dtype, embedding=False)
-        flops = batch * new * (2 * weights / si.dtype_bytes(self.dtype) + shape.attention_flops(context, causal=prefill))
+        seen = context if prefill else context - (new - 1) / 2
+        flops = batch * new * (2 * weights / si.dtype_bytes(self.dtype) + shape.attention_flops(seen, causal=prefill))
         if self.dtype == "fp8":
             weights += shape.vocab * shape.d_model  # the second byte of the head
         if prefill:
             flops -= 2 * (new - 1) * shape.vocab * shape.d_model  # logits of the last token only
         moved = weights + batch * shape.kv_bytes(context, "bf16")
-        return dict(dtype=self.dtype, model=self.model, layers=shape.layers, batch=batch, context=context, flops=int(flops), bytes=int(moved),
-                    cold=1)
+        return dict(dtype=self.dtype, model=self.model, layers=shape.layers, batch=batch, context=context,
+                    new_tokens=new if 1 < new < context else "", flops=int(flops), bytes=int(moved), cold=1)
 
 
 def decode_steps(bench: Bench, passes: Passes) -> None:
@@ -316,12 +313,22 @@ def decode_steps(bench: Bench, passes: Passes) -> None:
                     bench.add("decode", "fused", bench.time([step], graph=False, budget=0.2), graph=0, **passes.facts(batch, context))
 
 
+def checks(bench: Bench, passes: Passes) -> None:
+    """Drafts checked at one context: several tokens of each sequence in one step."""
+    context = bench.plan["contexts"][min(1, len(bench.plan["contexts"]) - 1)]
+    for batch in bench.plan["batches"]:
+        for new in bench.plan["checked"]:
+            if passes.fits(batch, context) and not bench.late():
+                timing = bench.time([passes.step(batch, context, new)], budget=0.1)
+                bench.add("check", "fused", timing, graph=int(bench.cuda), **passes.facts(batch, context, new))
+
+
 def prefills(bench: Bench, passes: Passes) -> None:
     """One prompt of each length."""
     for tokens in bench.plan["prompts"]:
         if passes.fits(1, tokens) and not bench.late():
-            timing = bench.time([passes.prompt(tokens)], budget=0.2)
-            bench.add("prefill", "fused", timing, graph=int(bench.cuda), **passes.facts(1, tokens, prefill=True))
+            timing = bench.time([passes.step(1, tokens, tokens)], budget=0.2)
+            bench.add("prefill", "fused", timing, graph=int(bench.cuda), **passes.facts(1, tokens, tokens))
 
 
 def energy(bench: Bench, passes: Passes) -> None:
@@ -364,6 +371,8 @@ def _passes(bench, model, dtype, then=None):
         return
     passes = Passes(bench, model, dtype)
     decode_steps(bench, passes)
+    if then:  # the first model
+        checks(bench, passes)
     prefills(bench, passes)
     if then:
         then(bench, passes)
@@ -413,7 +422,7 @@ def summary(rows: list[dict]) -> str:
     lines = []
     for row in rows:
         seconds, size = float(row["seconds"]), float(row["bytes"] or 0)
-        where = " ".join(str(row[c]) for c in ("kernel", "dtype", "model", "batch", "context", "m", "n", "k", "cold", "graph") if row[c] != "")
+        where = " ".join(str(row[c]) for c in ("kernel", "dtype", "model", "batch", "context", "new_tokens", "m", "n", "k", "cold", "graph") if row[c] != "")
         rate = float(row["flops"] or 0) / seconds
         lines.append(f"{row['test']} {where}: {seconds * 1e6:.2f} us, {size / seconds / 1e9:,.0f} GB/s, {rate / 1e12:.2f} TF/s")
     return "\n".join(lines)

@@ -1,6 +1,4 @@
 """Measurements, published ones and the book's own, one row each, with their times in seconds."""
-from __future__ import annotations
-
 from .catalog import chip as find_chip
 from .checks import BadValue
 from .decode import mbu
@@ -137,8 +135,8 @@ def timed(**where) -> list[dict]:
     Parameters
     ----------
     **where
-        Column = value, or a tuple of values of which one must match. `test` is launch, memory, gemm, attention, decode, prefill or
-        energy; `cold` is 1 where buffers rotate past the cache, `graph` where the kernels run from a captured graph.
+        Column = value, or a tuple of values of which one must match. `test` is launch, memory, gemm, attention, decode, check
+        (a draft of `new_tokens`), prefill or energy; `cold` is 1 where buffers rotate past the cache, `graph` where the kernels run from a captured graph.
 
     Returns
     -------

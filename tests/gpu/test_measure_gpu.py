@@ -12,7 +12,7 @@ def rows():
 
 
 def test_every_stage_gives_rows(rows):
-    assert {row["test"] for row in rows} == {"launch", "memory", "gemm", "attention", "decode", "prefill", "energy"}
+    assert {row["test"] for row in rows} == {"launch", "memory", "gemm", "attention", "decode", "check", "prefill", "energy"}
     assert {row["dtype"] for row in rows if row["test"] == "gemm"} == {"bf16", "tf32"}
 
 
@@ -28,6 +28,8 @@ def test_work_is_counted_before_it_is_timed(rows):
     assert all(row["flops"] > 0 and row["bytes"] > 0 and float(row["seconds_low"]) <= float(row["seconds"]) <= float(row["seconds_high"]) for row in decode)
     one, two = (next(row for row in decode if row["batch"] == b) for b in (1, 2))
     assert two["flops"] == 2 * one["flops"] and one["bytes"] < two["bytes"] < 2 * one["bytes"]
+    three = next(row for row in rows if row["test"] == "check" and row["batch"] == 1)
+    assert three["new_tokens"] == 3 and three["bytes"] == one["bytes"] and 2.9 * one["flops"] < three["flops"] < 3 * one["flops"]
 
 
 def test_what_a_card_cannot_do_is_left_out(capsys):
