@@ -590,9 +590,8 @@ def amd_sales_of_2024(date="2025-02-04"):
 
 
 @claim("F08", "1")
-def mi300x_over_h100_in_matrix_products(chip="MI300X", than="H100 SXM", dtype="bf16"):
-    best = {row["chip"]: row["value"] for row in table("device_peaks") if (row["quantity"], row["dtype"]) == ("matmul_flops", dtype)}
-    return best[chip] / best[than]
+def mi300x_over_h100_on_paper(chip="MI300X", than="H100 SXM", dtype="bf16"):
+    return find_chip(chip).peak[dtype] / find_chip(than).peak[dtype]
 
 
 @claim("F09", "1")

@@ -545,8 +545,8 @@ def bound_of_deepseek_on_wafers():
 
 
 @key("11.8")
-def petaflops_a_sohu_must_do():
-    return 2 * 70e9 * 500_000 / 8 / 1e15
+def tokens_for_one_user_of_a_sohu():
+    return 1 / memory_floor(70e9, Chip("Sohu", {"fp8": 1.0}, 144e9, 6.03e12))
 
 
 @key("11.9")
