@@ -21,6 +21,7 @@ from .roofline import attainable, critical_batch, matmul_seconds, memory_floor
 from .scaling import (Fit, doubling_time, fit_parametric, growth_gap, growth_per_year, kaplan_loss, kaplan_optimal, lifetime_flops, lifetime_optimal, loss,
                       optimal, scaling_fit, tokens_for)
 from .sweep import best, pareto, sweep
+from .systolic import systolic_arrival, systolic_tiles, systolic_utilisation
 from .tables import Source, source, table
 from .training import Run, Step, bubble_fraction, hfu, mfu, train_run, train_step
 from .transformer import Load, Transformer
@@ -32,7 +33,7 @@ LAZY = {  # imported on first use: they need pandas, altair or the measured cons
     "verdict": "claims", "Verdict": "claims", "claim_table": "claims", "settled": "claims", "check": "exercises", "tornado": "charts", "Table": "charts", "charts": None,
     "serve": "serving", "Serving": "serving", "predict": "predictions", "validated": "predictions", "efficiency": "calibrate",
     "forward_parts": "forward", "Shard": "forward", "served": "fit_serving", "built_up": "fit_serving", "calibrate": None,
-    "measure_machine": "measure", "measure_sweep": "machine_kernels", "Machine": "measure", "seconds_of": "machine_kernels", "count_flops": "machine_kernels",
+    "measure_machine": "measure", "measure_sweep": "machine_kernels", "Machine": "measure", "measure_decode": "measure", "MeasuredDecode": "measure", "seconds_of": "machine_kernels", "count_flops": "machine_kernels",
 }
 
 

@@ -7,15 +7,17 @@ from datetime import date
 import numpy as np
 
 from .catalog import Chip, chip, model
-from .chain import Chain, Share, export_class, graph, joint_survival, min_cut, tpp
+from .chain import Chain, Share, export_class, joint_survival, load_chain, min_cut, performance_density, remove
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
-from .fleet import checkpoint_interval, depreciation, goodput, mtbf, price_to_match, rent, site_energy, site_power, system_mtbf
-from .markets import gini, h100_equivalents, hhi, owned
+from .fleet import (break_even_utilisation, checkpoint_interval, depreciation, goodput, mtbf, price_to_match, rent, site_energy, site_power,
+                    system_mtbf)
+from .markets import gini, h100_equivalents, hhi
 from .measurements import measured, reported
-from .network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead
+from .network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead, torus_bisection
 from .roofline import attainable, memory_floor
 from .scaling import doubling_time, growth_per_year, kaplan_loss, lifetime_flops, lifetime_optimal, loss, optimal, tokens_for
+from .systolic import systolic_arrival, systolic_tiles, systolic_utilisation
 from .tables import table
 from .training import BYTES_A_PARAM, bubble_fraction, hfu, mfu, train_run, train_step
 from .units import dtype_bytes
@@ -498,6 +500,52 @@ def days_for_a_trillion_tokens():
     return 1e12 / (4 * 2**20) * step.seconds / 86400
 
 
+# --- chapter 10 -----------------------------------------------------------------------------------------------------
+
+@key("10.1")
+def utilisation_of_a_small_product_in_percent():
+    return 100 * systolic_utilisation(100, 300, 500)
+
+
+@key("10.2")
+def milliseconds_of_a_layer_on_the_first_tpu():
+    last = systolic_arrival(systolic_tiles(4096, 4096, 256) - 1, 255, 255, 1000, 256)
+    return 1e3 * (last + 1000) / 700e6
+
+
+@key("10.3")
+def utilisation_of_an_eighth_of_a_block_in_percent():
+    return 100 * systolic_utilisation(4096, 4096, model("Llama 2 7B").d_ff / 8, 256)
+
+
+@key("10.4")
+def terabytes_across_a_slice():
+    return torus_bisection([8, 16, 16], chip("TPU v5p").link_bandwidth / 6) / 1e12
+
+
+@key("10.5")
+def millions_of_dollars_for_1e24_flop():
+    return rent(1, 1e24 / (0.40 * chip("TPU v5e").peak["bf16"]), 1.20) / 1e6
+
+
+@key("10.6")
+def price_of_an_h100_at_which_it_costs_the_same():
+    slow, fast = (decode("Llama 2 70B", card, n, users, 8192, "int8", "int8", compute="bf16", usd_per_chip_hour=usd)
+                  for card, n, users, usd in (("TPU v5e", 8, 32, 1.20), ("H100 SXM", 2, 33, 1.0)))
+    return slow.usd_per_mtok / fast.usd_per_mtok
+
+
+@key("10.7")
+def mfu_that_a_v6e_needs_in_percent():
+    return 100 * break_even_utilisation(0.40, 2.70 / 10.80, chip("TPU v6e").peak["bf16"] / chip("H100 SXM").peak["bf16"])
+
+
+@key("10.8")
+def rows_that_fill_an_array_of_256():
+    rows = np.arange(1, 1025)
+    return rows[systolic_utilisation(rows, 8192, 8192, 256) >= 0.95][0]
+
+
 # --- chapter 11 -----------------------------------------------------------------------------------------------------
 
 def _achieved(chip: str, work: str, date: str) -> list[float]:
@@ -559,14 +607,16 @@ def users_of_70b_on_576_groq_chips():
     return max_batch("Llama 2 70B", "Groq LPU v1", 576, context=4096, weights="int8")
 
 
+# --- chapter 12 -----------------------------------------------------------------------------------------------------
+
 @key("12.1")
-def h20_in_h100_by_bandwidth():
-    return h100_equivalents(100_000, "H20", "bandwidth")
+def tpus_in_h100_by_bandwidth():
+    return h100_equivalents(100_000, "TPU v5p", "bandwidth")
 
 
 @key("12.2")
 def hhi_of_four_makers():
-    return hhi([67.8, 14.9, 11.2, 6.1])
+    return hhi([62.0, 14.9, 14.5, 8.6])
 
 
 @key("12.3")
@@ -575,9 +625,8 @@ def gini_of_three_owners():
 
 
 @key("12.4")
-def google_over_microsoft_with_all_makers():
-    held = owned("2025-12-31")
-    return held["Google"] / held["Microsoft"]
+def small_makers_beside_the_total():
+    return (500_000 + 400_000) / (3.85e6 - 3.76e6)
 
 
 @key("12.5")
@@ -609,12 +658,12 @@ def hhi_of_memory():
 
 @key("14.2")
 def highest_hhi_with_an_unknown_rest():
-    return hhi([96, 4])
+    return hhi([74, 26])
 
 
 @key("14.3")
-def tpp_of_an_a100():
-    return tpp("A100 SXM 80GB")
+def operations_per_mm2_of_an_h100():
+    return performance_density("H100 SXM") / 8
 
 
 @key("14.4")
@@ -624,8 +673,8 @@ def fastest_free_chip_of_600_mm2():
 
 
 @key("14.5")
-def tpp_of_sparse_rates():
-    return tpp(Chip("any", {"fp8": 3958e12 / 2}, 1.0, 1.0))
+def density_of_sparse_rates():
+    return performance_density(Chip("any", {"fp8": 2000e12 / 2}, 1.0, 1.0), 700)
 
 
 @key("14.6")
@@ -641,8 +690,7 @@ def smallest_sets_that_stop_a_product():
 
 
 @key("14.8")
-def edges_from_a_mask_blank_to_a_server():
-    import networkx
-
-    paths = networkx.all_simple_paths(graph(), "mask_blank", "ai_server")
-    return max(map(len, paths)) - 1
+def nodes_lost_without_wafers():
+    own = load_chain()
+    dry = Chain(own.nodes, own.edges, (Share("wafer", None, "all", 1.0),))
+    return len(remove(country="all", chain=dry, variants="any").lost)

@@ -70,6 +70,27 @@ def matmul_flops(m, n, k):
 
 
 @kernel
+def systolic_period(rows, size, buffered):
+    """Cycles from the start of one tile of weights to that of the next: max(m, a) where weights load behind the sums, else m + 3a - 2.
+
+    Jouppi et al. 2017 for double buffering; Samajdar et al. 2020 without, 2 R + C + T - 2 on R = C = a and T = m.
+    """
+    return buffered * np.maximum(rows, size) + (1 - buffered) * (rows + 3 * size - 2)
+
+
+@kernel
+def systolic_arrival(tile, row, column, size, period):
+    """Cycle, from 0, at which the first row of x meets the weight in (row, column) of a tile: a to load, then one step a cycle. Kung 1982."""
+    return size + tile * period + row + column
+
+
+@kernel
+def systolic_utilisation(m, k, n, size, tiles, period):
+    """Products that were asked for over a^2 a cycle, until the last sum has left the last corner: m k n / (cycles a^2)."""
+    return m * k * n / ((size + (tiles - 1) * period + 2 * (size - 1) + m) * size**2)
+
+
+@kernel
 def distinct_experts(experts, active, batch):
     """Expected experts of one layer that a batch touches, k of E a token, even routing: E (1 - (1 - k/E)^B)."""
     return experts * (1.0 - (1.0 - active / experts) ** batch)

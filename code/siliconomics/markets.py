@@ -202,7 +202,7 @@ def owned(date: str, column: str = "h100e") -> dict:
     Returns
     -------
     dict
-        Owner -> amount, the largest first. "China" is all owners there, without Huawei's chips; "Other" is all who are not named.
+        Owner -> amount, the largest first. "China": sold there openly, without Huawei's chips; "Other": not named; xAI at year ends.
         Sums of medians, or of limits, are no medians or limits.
 
     Raises

@@ -30,11 +30,14 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "M08": 300e9 * (6 * 174_566_105_088 + 12 * 96 * 12_288 * 2048) / (0.395 * 1978.9e12) / 3600 * 1.42,
     "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "S08": 1.12e23 / 1.92e21,
     "S09": 2.1e25 / 3.14e23, "S10": 5e25 / 2.1e25, "S14": 3.76 / 2.578, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
+    "M13": 794.5 / 989.4, "M14": 0.40 * 0.38, "B18": 540e9 / 0.029 / (64 * 1.2e12), "T01": 1_235_545, "T02": 197 / 459, "T04": (1_236_936 + 3_812_878) / (3_151_494 + 264_522),
+    "T05": 197e12, "T06": (68_976_648_192 + 32 * 8192 * 163_840) / (8 * 819.2e9), "T07": 197 / 1.2 / (989.4 / 10.8), "T08": 700 / 540,
+    "T09": (44 + 366 + 76) / 365.25, "T10": 7.37 / 8, "T12": 16 * 20 * 28.0, "T13": 872 / 365.25,
     "B19": 8 * 9 * 8, "B20": 227.82, "C10": 5300 / 3320, "C11": 270_000 - 32_010 - 8 * 3320, "C21": 20e9, "F05": 101_527 / 8 / (62_351.6 / 16), "F06": 0,
     "F07": 5e9, "F08": 1307.4 / 989.4, "F09": 3 / (35 / 12), "F13": 0.5 / (0.74 * 30),
     "C01": 260_088 + 56_333, "C02": 1_007_084, "C03": 3_837_761, "C04": 6_119 + 32_481 + 1_007_084 + 2_678_614,
     "C05": 834_956 + 1_293_973 + 2_631_539, "T03": (1_236_936 + 3_812_878) / (3_151_494 + 264_522), "T11": 600_000 * 5 * 8760 * 1.6,
-    "F10": 0.4, "F14": 4_424 / 100_000, "C12": 2, "C13": 0.83, "C15": 6, "C16": 1506 / 365.25, "C17": 0.96,
+    "F10": 0.4, "F14": 4_424 / 100_000, "C12": 0.95, "C13": 0.83, "C15": 6, "C16": 1506 / 365.25, "C17": 0.91,
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
 
@@ -107,6 +110,31 @@ def test_google_has_half_of_the_claimed_share_by_memory():
 def test_verdicts_of_chapter_1_and_its_examples():
     words = {"reproduced": "S01 S02 S04 S07 O01", "partly": "C06", "refuted": "S05 S06", "dated": "F11 F12", "summary-error": "F18"}
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+
+
+def test_verdicts_of_chapter_10():
+    words = {"reproduced": "M13 M14 B18 T05 T10 T12", "partly": "T01 T02 T07", "refuted": "T04", "computed": "T06", "dated": "T09 T13", "open": "T08"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+    assert {row["id"] for row in LEDGER.values() if row["chapter"] == "10"} == set(" ".join(words.values()).split())
+
+
+def test_what_else_the_claims_of_chapter_10_say():
+    """The other figures of M13, T01 and T04, the rent of M14 with its peaks cancelled, the 17 ms of the scaling book and the 85 s of PaLM."""
+    assert [round(si.verdict("M13", chip=c).computed, 3) for c in ("B200 SXM", "GB200 (per GPU)", "MI300X")] == [0.776, 0.729, 0.511]
+    assert [si.verdict("M14", lower_cost=0.52, chip=c).computed for c in ("TPU v7", "TPU v6e")] == pytest.approx([0.192, 0.192], rel=1e-12)
+    assert si.verdict("T01", until="2023-12-31").computed == 816_448 and si.verdict("T01", until="2025-12-31").computed == pytest.approx(2.37e6, rel=0.005)
+    ours = [max(r["mfu"] for r in si.timed(chip=chip, test="gemm", dtype="bf16")) for chip in ("H100 SXM", "H200 SXM")]
+    core = max(row["flops_per_second"] for row in table("tpu_measurements") if row["test"] == "matmul") / (si.chip("TPU v7").peak["bf16"] / 2)
+    assert [round(x, 2) for x in (*ours, core)] == [0.81, 0.76, 0.83]
+    ratios = [si.verdict("T04", date=f"{year}-12-31").computed for year in (2023, 2024, 2025)]
+    assert ratios == pytest.approx([(117_444 + 208_719) / 307_857, (434_378 + 951_445) / (1_130_363 + 106_473), 5_049_814 / 3_416_016], rel=1e-9)
+    own = {row["date"]: row["value"] for row in table("company_events") if row["quantity"] == "power of its compute"}
+    factors = [si.owned(day)["Google"] * 1389 / watts for day, watts in own.items()]  # each H100-equivalent at the watts of an H100
+    assert factors == pytest.approx([2.27, 3.21, 3.69], abs=0.006) and max(factors) / (312 / 989.4 * 700 / 400) < 10
+    assert [si.verdict("T07", than_usd=3.29).computed, 819.2 / 1.2 / (3350 / 3.29)] == pytest.approx([0.55, 0.67], abs=0.005)
+    assert round(1e3 * si.verdict("T06").computed) == 17 and si.verdict("B18", seconds=0.0285).computed == pytest.approx(7.03 / 28.5, rel=1e-3)
+    assert 2 * 540e9 * 512 * 2048 / (64 * si.chip("TPU v4").peak["bf16"] * 0.76) == pytest.approx(85, rel=0.005)
+    assert si.verdict("T10").inputs["than"] == "GB200" and si.verdict("T08", than="TPU v5e").computed == pytest.approx(700 / 225)
 
 
 def test_verdicts_of_chapter_6():
