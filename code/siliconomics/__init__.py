@@ -11,7 +11,7 @@ from .decode import Decode, Prefill, Split, decode, disaggregate, max_batch, mbu
 from .fab import (Chiplet, PackageCost, bill_of_materials, chiplet_cost, defect_density, die_cost, die_yield, dies_per_wafer, harvested_yield,
                   package_needs, packages_per_wafer, supply, wafers_needed)
 from .fleet import (break_even, break_even_utilisation, carbon, checkpoint_interval, depreciation, energy_cost, goodput, littles_law, mtbf,
-                    npv, payback, queue_wait, rent, site_energy, site_power, system_mtbf, tco)
+                    npv, payback, price_to_match, queue_wait, rent, site_energy, site_power, system_mtbf, tco)
 from .markets import gini, h100_equivalents, hhi, lives, lorenz, owned, shares, shipments
 from .measurements import benchmarked, measured, measured_mbu, reported, timed
 from .network import (all_gather_seconds, all_reduce_seconds, all_to_all_seconds, bus_bandwidth, fibre_round_trip,

@@ -685,6 +685,70 @@ def years_until_google_announced_pytorch_for_tpus(said="2023-11-17", announced="
     return _years_between(said, announced)
 
 
+# --- chapter 11: challengers ------------------------------------------------------------------------------------------
+
+def _per_chip(chip: str, work: str, date: str) -> float:
+    """What a submission of one round did of a work, for each of its chips; the larger if achieved.csv has two."""
+    return max(row["value"] / row["chips"] for row in table("achieved") if (row["chip"], row["work"], row["date"]) == (chip, work, date))
+
+
+@claim("B19", "chip")
+def chips_of_the_groq_fleet(racks=8, servers=9, chips=8):
+    return racks * servers * chips
+
+
+@claim("B20", "token/s")
+def mixtral_for_one_user(chip="A100 SXM 80GB", chips=8, weights="bf16"):
+    return next(1 / row["seconds"] for row in measured(software="gpt-fast", model="Mixtral 8x7B", chip=chip, chips=chips, weights=weights))
+
+
+@claim("C10", "1")
+def cost_of_mi300x_over_h100(product="MI300X", than="H100 SXM", by="Silicon Analysts", part="total"):
+    usd = {row["product"]: row["usd"] for row in table("bom") if (row["by"], row["part"]) == (by, part)}
+    return usd[product] / usd[than]
+
+
+@claim("C11", "USD")
+def profit_on_a_dgx_h100(usd=270_000, other_parts=32_010, chips=8, usd_to_make=3_320):
+    return usd - other_parts - chips * usd_to_make
+
+
+@claim("C21", "param")
+def model_that_fits_on_one_wafer(sram_bytes=40e9, weights="fp16"):
+    return sram_bytes / dtype_bytes(weights)
+
+
+@claim("F05", "1")
+def b200_over_h100(chip="B200 SXM", than="H100 SXM", work="Llama 2 70B offline", date="2025-09"):
+    return _per_chip(chip, work, date) / _per_chip(than, work, date)
+
+
+@claim("F06", "chip")
+def b200_shipped_in_the_second_and_third_quarter(chip="B200", start="2024-04-01", end="2024-09-30"):
+    return sum(row["units"] for row in table("shipments") if row["chip"] == chip and start <= row["start"] and row["end"] <= end)
+
+
+@claim("F07", "USD")
+def amd_sales_of_2024(date="2025-02-04"):
+    return _event("data-centre GPU revenue of 2024", date)
+
+
+@claim("F08", "1")
+def mi300x_over_h100_on_paper(chip="MI300X", than="H100 SXM", dtype="bf16"):
+    return find_chip(chip).peak[dtype] / find_chip(than).peak[dtype]
+
+
+@claim("F09", "1")
+def new_top_chips_a_year(first="H100 SXM", last="B300 SXM", steps=3):
+    (year, month), (later, month_later) = (map(int, find_chip(name).launch.split("-")) for name in (first, last))
+    return steps / (later - year + (month_later - month) / 12)
+
+
+@claim("F13", "%")
+def discount_that_pays_for_rivals(usd_a_year=500e6, chips_a_year=740_000, usd_per_chip=30_000):
+    return usd_a_year / (chips_a_year * usd_per_chip)
+
+
 # --- chapter 12: who has the compute ----------------------------------------------------------------------------------
 
 @claim("C01", "chip")

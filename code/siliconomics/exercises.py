@@ -11,8 +11,8 @@ from .catalog import Chip, chip, model
 from .chain import Chain, Share, export_class, joint_survival, load_chain, min_cut, performance_density, remove
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu, speculative, usd_per_mtok
-from .fleet import (break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, rent, site_energy, site_power,
-                    system_mtbf, tco)
+from .fleet import (break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, price_to_match, rent, site_energy,
+                    site_power, system_mtbf, tco)
 from .markets import gini, h100_equivalents, hhi
 from .measurements import measured, reported
 from .network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead, torus_bisection
@@ -597,6 +597,69 @@ def rows_that_fill_an_array_of_256():
     rows = np.arange(1, 1025)
     return rows[systolic_utilisation(rows, 8192, 8192, 256) >= 0.95][0]
 
+
+# --- chapter 11 -----------------------------------------------------------------------------------------------------
+
+def _achieved(chip: str, work: str, date: str) -> list[float]:
+    """Tokens a second and chip of one work, every row of a date."""
+    return [row["value"] / row["chips"] for row in table("achieved") if (row["chip"], row["work"], row["date"]) == (chip, work, date)]
+
+
+@key("11.1")
+def products_of_mi355x_over_b200():
+    best = {row["chip"]: row["value"] for row in table("device_peaks") if (row["quantity"], row["dtype"]) == ("matmul_flops", "bf16")}
+    return best["MI355X"] / best["B200 SXM"]
+
+
+@key("11.2")
+def tax_of_mi325x_against_h200_in_percent():
+    served = {name: _achieved(name, "Llama 2 70B offline", "2025-09")[0] for name in ("MI325X", "H200 SXM")}
+    paper = chip("MI325X").bandwidth / chip("H200 SXM").bandwidth
+    return 100 * (1 - served["MI325X"] / served["H200 SXM"] / paper)
+
+
+@key("11.3")
+def gain_of_a_gb200_rack_in_percent():
+    before, after = (_achieved("GB200 (per GPU)", "DeepSeek-R1 offline", date)[0] for date in ("2025-09", "2026"))
+    return 100 * (after / before - 1)
+
+
+@key("11.4")
+def most_a_chip_of_nine_tenths_may_cost():
+    return price_to_match(0.9, 26_268, 7_000, 7_000, 2_000)
+
+
+@key("11.5")
+def h100s_that_pay_for_rivals():
+    return 500e6 / (0.05 * 26_268)
+
+
+@key("11.6")
+def groq_chips_for_405b():
+    return np.ceil(model("Llama 3.1 405B").weight_bytes("int8") / chip("Groq LPU v1").memory_bytes)
+
+
+@key("11.7")
+def bound_of_deepseek_on_wafers():
+    return 1 / memory_floor(model("DeepSeek-V3").weight_bytes_read(1, "int8"), "Cerebras WSE-3")
+
+
+@key("11.8")
+def tokens_for_one_user_of_a_sohu():
+    return 1 / memory_floor(70e9, Chip("Sohu", {"fp8": 1.0}, 144e9, 6.03e12))
+
+
+@key("11.9")
+def price_cut_that_meets_mi300x_in_percent():
+    return 100 * (1 - 12_247 / 0.841 / 26_268)
+
+
+@key("11.10")
+def users_of_70b_on_576_groq_chips():
+    return max_batch("Llama 2 70B", "Groq LPU v1", 576, context=4096, weights="int8")
+
+
+# --- chapter 12 -----------------------------------------------------------------------------------------------------
 
 @key("12.1")
 def tpus_in_h100_by_bandwidth():

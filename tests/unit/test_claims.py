@@ -36,6 +36,8 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "M13": 794.5 / 989.4, "M14": 0.40 * 0.38, "B18": 540e9 / 0.029 / (64 * 1.2e12), "T01": 1_235_545, "T02": 197 / 459, "T04": (1_236_936 + 3_812_878) / (3_151_494 + 264_522),
     "T05": 197e12, "T06": (68_976_648_192 + 32 * 8192 * 163_840) / (8 * 819.2e9), "T07": 197 / 1.2 / (989.4 / 10.8), "T08": 700 / 540,
     "T09": (44 + 366 + 76) / 365.25, "T10": 7.37 / 8, "T12": 16 * 20 * 28.0, "T13": 872 / 365.25,
+    "B19": 8 * 9 * 8, "B20": 227.82, "C10": 5300 / 3320, "C11": 270_000 - 32_010 - 8 * 3320, "C21": 20e9, "F05": 101_527 / 8 / (62_351.6 / 16), "F06": 0,
+    "F07": 5e9, "F08": 1307.4 / 989.4, "F09": 3 / (35 / 12), "F13": 0.5 / (0.74 * 30),
     "C01": 260_088 + 56_333, "C02": 1_007_084, "C03": 3_837_761, "C04": 6_119 + 32_481 + 1_007_084 + 2_678_614,
     "C05": 834_956 + 1_293_973 + 2_631_539, "T03": (1_236_936 + 3_812_878) / (3_151_494 + 264_522), "T11": 600_000 * 5 * 8760 * 1.6,
     "F10": 0.4, "F14": 4_424 / 100_000, "C12": 0.95, "C13": 0.83, "C15": 6, "C16": 1506 / 365.25, "C17": 0.91,
@@ -195,6 +197,22 @@ def test_readings_of_chapter_5_under_other_inputs():
     assert si.verdict("M07", before=0.295, after=0.395).computed == pytest.approx(0.34, abs=0.005)
     assert si.verdict("M10", context=None).computed == pytest.approx(0.498, abs=5e-4)
     assert si.verdict("M04", tokens_per_second_per_chip=410, chip="A100 SXM 80GB").computed == pytest.approx(0.533, abs=0.002)
+
+
+def test_verdicts_of_chapter_11():
+    words = {"reproduced": "F05", "partly": "B19 B20 C10 C11 C21 F06 F08", "refuted": "F07", "dated": "F09", "computed": "F13"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+    assert {row["id"] for row in LEDGER.values() if row["chapter"] == "11"} == set(" ".join(words.values()).split())
+
+
+def test_readings_of_chapter_11_under_other_inputs():
+    assert [si.verdict("C10", part=part).computed for part in ("logic", "memory", "packaging")] == pytest.approx([2, 2900 / 1350, 1.6])
+    assert si.verdict("F05", chip="GB200 (per GPU)").computed == pytest.approx(51_736.9 / 4 / (62_351.6 / 16))
+    assert si.verdict("F08", chip="Gaudi 3").computed == pytest.approx(1677 / 989.4)
+    assert si.verdict("F06", start="2024-10-01", end="2024-12-31").computed == 200_737
+    assert si.verdict("F13", chips_a_year=485_000, usd_per_chip=26_268).computed == pytest.approx(0.0392, abs=5e-5)
+    assert si.verdict("B20", weights="int8").computed == pytest.approx(279.35)
+    assert si.verdict("F09", last="B200 SXM", steps=2).computed == pytest.approx(2 / (26 / 12))
 
 
 def test_large_work_is_shown_as_a_power_of_ten():
