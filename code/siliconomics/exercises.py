@@ -9,6 +9,7 @@ import numpy as np
 from .catalog import chip, model
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
+from .fab import bill_of_materials, die_cost, die_yield, dies_per_wafer, harvested_yield, packages_per_wafer, supply
 from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
 from .measurements import measured, reported
 from .network import bus_bandwidth, local_sgd_overhead
@@ -493,3 +494,53 @@ def arithmetic_mean_error_in_percent():
 def days_for_a_trillion_tokens():
     step = train_step("Llama 3.1 70B", "H100 SXM", 512, 4 * 2**20, 8192, tensor=8, pipeline=4, stack="calibrated")
     return 1e12 / (4 * 2**20) * step.seconds / 86400
+
+
+# --- chapter 13 -----------------------------------------------------------------------------------------------------
+
+@key("13.1")
+def dies_of_the_largest_size():
+    return dies_per_wafer(858)
+
+
+@key("13.2")
+def yield_of_a_quarter_in_percent():
+    return 100 * die_yield(814 / 4, 0.1, "poisson")
+
+
+@key("13.3")
+def yield_of_ten_layers_in_percent():
+    return 100 * die_yield(814, 0.1 / 10, "bose_einstein", layers=10)
+
+
+@key("13.4")
+def dollars_a_harvested_die():
+    return die_cost(13_400, 67, harvested_yield(814, 0.1, 144, 132, 0.6))
+
+
+@key("13.5")
+def defect_density_behind_the_ratio():
+    cost = lambda area, d0: die_cost(1, dies_per_wafer(area), die_yield(area, d0, "poisson"))
+    d0 = np.linspace(0.01, 0.3, 2901)
+    return float(np.interp(-0.59, -4 * cost(213, d0) / cost(777, d0), d0))
+
+
+@key("13.6")
+def packages_of_three_reticles():
+    return packages_per_wafer(3.3 * 858)
+
+
+@key("13.7")
+def margin_of_a_b200_in_percent():
+    return 100 * (1 - bill_of_materials("B200 SXM").usd.sum() / 35_000)
+
+
+@key("13.8")
+def packages_from_a_thousand_stacks():
+    needs = {"B200": {"CoWoS": 1 / 16, "HBM": 8}}
+    return 1000 * supply(needs, {"CoWoS": 20_000, "HBM": 2_400_000}).shadow_prices["HBM"]
+
+
+@key("13.9")
+def stacks_at_which_the_mix_ends_in_millions():
+    return 147_000 * 29 * 141 / 16 / 1e6
