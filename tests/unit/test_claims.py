@@ -30,6 +30,8 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "M08": 300e9 * (6 * 174_566_105_088 + 12 * 96 * 12_288 * 2048) / (0.395 * 1978.9e12) / 3600 * 1.42,
     "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "S08": 1.12e23 / 1.92e21,
     "S09": 2.1e25 / 3.14e23, "S10": 5e25 / 2.1e25, "S14": 3.76 / 2.578, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
+    "C07": 423_514 + 19_838, "C08": 16_000 / (3.14159265358979 * 9e4 / (4 * 814) - 3.14159265358979 * 300 / 1628**0.5) / ((1 - math.exp(-0.814)) / 0.814) ** 2,
+    "C09": 80 * 15.0, "C20": 8e9 / (31.8 * 1_048_576),
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
 
@@ -272,6 +274,25 @@ def test_chapter_02_has_its_claims_settled():
     assert si.verdict("M16", than="P100 SXM2", than_dtype="fp16", dtype="bf16").computed == pytest.approx(46.7, rel=1e-3)
     assert [si.verdict("B03", chip=new, than=old).computed < 1 for new, old in (("H200 SXM", "H100 SXM"), ("A100 SXM 80GB", "A100 SXM 40GB"))] == [True, True]
     assert si.verdict("B01", dtype="fp8").computed == pytest.approx(590.7, abs=0.05)
+
+
+def test_verdicts_of_chapter_13():
+    words = {"reproduced": "C07 C09", "partly": "C06 C20", "computed": "C08"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+    assert {row["id"] for row in LEDGER.values() if row["chapter"] == "13"} == set(" ".join(words.values()).split())
+
+
+def test_readings_of_chapter_13():
+    """Groq's die, the lower ends of Epoch's ranges, the bill of materials, SRAM at 3 nm and its cells alone."""
+    assert si.verdict("C08", area_mm2=725, wafer_usd=6000).computed == pytest.approx(163, abs=0.5)
+    assert sum(row["units_p05"] for row in table("shipments") if row["start"] == "2023-10-01" and row["chip"] in ("H100", "H800")) == 370_815
+    assert si.verdict("C07", start="2023-07-01").verdict == "refuted"
+    memory = si.bill_of_materials("H100 SXM").usd["memory"]
+    assert memory / 1150 == pytest.approx(1.17, abs=0.005) and si.verdict("C09", usd_per_gb=memory / 80).verdict == "partly"
+    facts = {(row["item"], row["subject"]): row["value"] for row in table("silicon")}
+    assert 8e9 * facts["area of an SRAM cell", "TSMC N5"] / 1e6 == pytest.approx(168)
+    assert si.verdict("C20").inputs["mib_per_mm2"] == facts["density of SRAM", "TSMC N3E"]
+    assert 100 / si.verdict("C20", mib_per_mm2=facts["density of SRAM", "TSMC N3B"]).computed == pytest.approx(0.44, abs=0.005)
 
 
 def test_claim_functions_are_short():
