@@ -223,6 +223,6 @@ def wafer_map(defects: dict, dies: int = 15):
     text = _calculated(wafer.transform_aggregate(dies="sum(die)", dead="distinct(dead)"), COUNTED)
     text = text.mark_text(fontSize=14, lineBreak="|", baseline="top").encode(x=alt.datum(0, scale=wide), y=alt.datum(193, scale=tall), text="text:N")
     return (edge + box("datum.die", "blue") + box("datum.hit", "orange") + dots + text).add_params(
-        slider("w_", 10, 26, 1, 26, "width of the die, mm"), slider("h_", 10, 33, 1, 31, "height, mm"),
+        slider("w_", 10, 26, 1, 26, "width, mm"), slider("h_", 10, 33, 1, 31, "height, mm"),
         slider("d0_", 0, 0.5, 0.01, 0.1, "defects per cm²"), menu("fall_", defects, next(iter(defects)), "defects fall"),
         menu("middle_", ["a die", "a crossing"], "a die", "in the middle"))
