@@ -2,8 +2,6 @@
 
 Everything is in SI units: bytes, FLOP, seconds, watts, dollars. Peaks are dense, bandwidths one direction.
 """
-from __future__ import annotations
-
 from importlib import import_module
 
 from .catalog import Chip, chip, chip_facts, chips, model, models
@@ -14,7 +12,7 @@ from .fab import (Chiplet, PackageCost, bill_of_materials, chiplet_cost, defect_
                   package_needs, packages_per_wafer, supply, wafers_needed)
 from .fleet import (break_even, break_even_utilisation, carbon, checkpoint_interval, depreciation, energy_cost, goodput, littles_law, mtbf,
                     npv, payback, queue_wait, rent, site_energy, site_power, system_mtbf, tco)
-from .markets import gini, h100_equivalents, hhi, lorenz, shares, shipments
+from .markets import gini, h100_equivalents, hhi, lorenz, owned, shares, shipments
 from .measurements import benchmarked, measured, measured_mbu, reported, timed
 from .network import (all_gather_seconds, all_reduce_seconds, all_to_all_seconds, bus_bandwidth, fibre_round_trip,
                       hierarchical_all_reduce_seconds, local_sgd_overhead, torus_all_to_all_seconds, torus_bisection, torus_hops,

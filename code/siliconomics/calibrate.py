@@ -1,15 +1,12 @@
 """What do real kernels reach? Times of matrix products, decode attention and all-reduces on constants fitted to measurements.
 
-``python -m siliconomics.calibrate`` refits the constants of data/efficiencies.csv (`fit_kernels`, `fit_serving`,
-`fit_training`). A chip takes the constants of the first group on its chain that was measured: the chip itself,
-its family, its vendor, its class of memory, all chips. Past its family, a chip whose best product or read is measured
-(data/device_peaks.csv) takes those shares instead. The interval of a step holds 80 % of the rows that were predicted from just
-that step: shapes left out (chip), chips left out with a sister in the fit (family), whole families left out (vendor).
+``python -m siliconomics.refit`` fits the constants of data/efficiencies.csv again. A chip takes the constants of the first
+group on its chain that was measured: the chip itself, its family, its vendor, its class of memory, all chips. Past its family,
+a chip whose best product or read is measured (data/device_peaks.csv) takes those shares instead. The interval of a step holds
+80 % of the rows that were predicted from just that step: shapes left out (chip), chips left out with a sister in the fit
+(family), whole families left out (vendor).
 No chip of another vendor has kernel rows, so the steps beyond are a rule, not a measurement: each widens by `BEYOND`.
 """
-from __future__ import annotations
-
-import csv
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -17,12 +14,11 @@ from functools import cache
 import numpy as np
 
 from . import kernels
-from .catalog import Chip, _chip_rows
-from .catalog import chip as find_chip
-from .checks import BadValue, broadcast, flag, number, plain
+from .catalog import Chip, chip as find_chip
+from .checks import BadValue, broadcast, flag, number, numbers, plain
 from .kernels import plain as formula
 from .network import all_reduce_seconds as ring_seconds
-from .tables import DATA, table, write
+from .tables import table
 from .transformer import Transformer
 from .units import DTYPE_BYTES, dtype_bytes
 
@@ -38,10 +34,7 @@ def family(chip: Chip) -> str:
 
 
 def _memory_class(chip: Chip) -> str:
-    try:
-        kind = _chip_rows(chip.name)["memory_type"]["value"]
-    except (BadValue, KeyError, ValueError):  # not of the catalogue, or its memory is not recorded
-        return ""
+    kind = next((row["value"] for row in table("accelerators") if (row["chip"], row["field"]) == (chip.name, "memory_type")), "")
     return next((name for name in ("HBM", "GDDR", "LPDDR") if kind.startswith(name)), "")
 
 
@@ -64,36 +57,6 @@ def elementwise_bytes(model: Transformer, tokens, ranks):
     turned = 2 * (model.heads + model.kv_heads) * model.head_dim
     return 2.0 * tokens * (10 * model.d_model + (turned + (3 if model.gated else 2) * hidden) / ranks)
 
-
-def rewrite(components, rows: list[dict]) -> None:
-    """Put `rows` in the place of those of `components` in data/efficiencies.csv, and forget what was read of it."""
-    path = DATA / "efficiencies.csv"
-    old = list(csv.DictReader(path.read_text(encoding="utf8").splitlines())) if path.is_file() else []
-    kept = [row for row in old if row["component"] not in components]
-    write(path, "efficiencies", sorted(kept + rows, key=lambda row: row["component"]))
-    for cached in (table, _stored, _looked_up, stored):
-        cached.cache_clear()
-
-
-def entry(component, basis, group, dtype, constant, ends, rows, source, as_of, confidence="derived") -> dict:
-    """A row of data/efficiencies.csv; `ends` are value, low and high."""
-    value, low, high = (f"{x:.4g}" for x in ends)
-    return dict(component=component, basis=basis, group=group, dtype=dtype, constant=constant, value=value, low=low, high=high, rows=rows,
-                source=source, as_of=as_of, confidence=confidence)
-
-
-def main() -> None:
-    """Refit everything, kernels first: what engines add is fitted to the times that kernels leave unexplained."""
-    from . import fit_kernels, fit_serving, fit_training
-
-    rewrite(fit_kernels.FORMS, fit_kernels.refit())
-    rewrite(("prompt_attention", "experts"), fit_kernels.share_rows())
-    rewrite(("training",), fit_training.fit_rows())
-    rewrite(("serving",), fit_serving.fit_rows())
-    rewrite(("pass",), fit_serving.pass_rows())
-
-
-# --- reading them -------------------------------------------------------------------------------------------------------
 
 @cache
 def _stored(component: str, dtype: str) -> dict:
@@ -308,15 +271,13 @@ def attention_seconds(chip, batch, context, heads, kv_heads, model: Transformer 
     '382 us'
     """
     chip = find_chip(chip)
-    batch, context, heads, kv_heads = broadcast(batch=number("batch", batch, zero=True), context=number("context", context, zero=True),
-                                                heads=number("heads", heads), kv_heads=number("kv_heads", kv_heads))
+    heads, kv_heads, batch, context = numbers(locals(), "heads kv_heads", zero="batch context")
     if model is not None and model.kv_rank:
         kv_heads, token = np.ones_like(kv_heads), formula(kernels.latent_layer_bytes)(model.kv_rank, model.rope_dim, dtype_bytes(kv, "kv"))
     else:
         token = formula(kernels.kv_layer_bytes)(kv_heads, head_dim if model is None else model.head_dim, dtype_bytes(kv, "kv"))
-    _, constants, _, _ = _constants("attention", chip, "bf16")
     return plain(formula(kernels.attention_decode_seconds)(batch * context * token, batch * kv_heads, heads > kv_heads, context, 0.0,
-                                                           chip.peak[chip.best_16bit], chip.bandwidth, **constants))
+                                                           chip.peak[chip.best_16bit], chip.bandwidth, **_constants("attention", chip, "bf16")[1]))
 
 
 def all_reduce_seconds(chip, bytes, n):
@@ -342,20 +303,20 @@ def all_reduce_seconds(chip, bytes, n):
     ['3.5 us', '529.8 us']
     """
     chip = find_chip(chip)
-    size, n = broadcast(bytes=number("bytes", bytes, zero=True), n=number("n", n, least=1.0))
+    size, n = numbers(locals(), zero="bytes", one="n")
     if np.all(n == 1):
         return plain(np.zeros(np.shape(n)))
     if np.isnan(chip.link_bandwidth):
         raise BadValue(f"{chip.name} has no link_bandwidth: chip.replace(link_bandwidth=...) gives it one (B/s, one direction)")
-    _, constants, _, _ = _constants("all_reduce", chip, "bf16")
     direct, ring = (n - 1.0) * size / chip.link_bandwidth, ring_seconds(size, n, chip.link_bandwidth)
+    constants = _constants("all_reduce", chip, "bf16")[1]
     return plain(np.where(n > 1, formula(kernels.quicker_all_reduce)(direct, ring, n - 1.0, **constants), 0.0))
 
 
 def elementwise_seconds(chip, model: Transformer, tokens, ranks):
     """Seconds that one layer spends between its products, on one of `ranks` chips."""
     chip = find_chip(chip)
-    _, constants, _, _ = _constants("elementwise", chip, "bf16")
+    constants = _constants("elementwise", chip, "bf16")[1]
     return plain(formula(kernels.elementwise_seconds)(elementwise_bytes(model, tokens, ranks), chip.bandwidth, **constants))
 
 
@@ -372,9 +333,3 @@ trial = {}  # (component, group, constant) -> value, in place of the stored one 
 def constant(component: str, group: str, name: str) -> float:
     """One stored constant, or the value on trial."""
     return trial.get((component, group, name)) or stored(component)[group, name][0]
-
-
-if __name__ == "__main__":
-    from siliconomics.calibrate import main as refit_all  # not this copy of the module: its trial constants are nobody's
-
-    refit_all()

@@ -1,6 +1,4 @@
 """Chips and models by name, each figure with its source."""
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping
@@ -10,7 +8,7 @@ from functools import cache
 from . import kernels
 from .checks import BadValue, MissingDtype, UnknownName, nearest, scalar
 from .kernels import plain as formula
-from .tables import BadData, schema, table
+from .tables import BadData, frame, schema, table
 from .transformer import Transformer
 
 SIXTEEN_BIT = ("bf16", "fp16")
@@ -205,23 +203,17 @@ def chips():
     pandas.DataFrame
         Indexed by name, ordered by vendor and launch. `chip_facts` has the long form, one source a figure.
     """
-    import pandas as pd
-
-    records = {}
+    records = []
     for name in dict.fromkeys(row["chip"] for row in table("accelerators")):
         rows = _chip_rows(name)
         sources = dict.fromkeys(key for row in rows.values() for key in row["source"])
-        records[name] = {f: row["value"] for f, row in rows.items()} | {"source": ";".join(sources)}
-    frame = pd.DataFrame.from_dict(records, orient="index").rename_axis("name")
-    return frame.sort_values(["vendor", "launch"], kind="stable")
+        records.append({"name": name, **{f: row["value"] for f, row in rows.items()}, "source": sources})
+    return frame(records).set_index("name").sort_values(["vendor", "launch"], kind="stable")
 
 
 def chip_facts(name=None):
     """The rows of accelerators.csv (of one chip, or of all): value, unit, range, source, date, confidence."""
-    import pandas as pd
-
-    rows = table("accelerators") if name is None else _chip_rows(_resolve(name, "chip")).values()
-    return pd.DataFrame([{**row, "source": ";".join(row["source"])} for row in rows])
+    return frame(table("accelerators") if name is None else _chip_rows(_resolve(name, "chip")).values())
 
 
 def models():
@@ -232,7 +224,5 @@ def models():
     pandas.DataFrame
         Indexed by name, in the order of models.csv.
     """
-    import pandas as pd
-
-    return pd.DataFrame([{**row, "source": ";".join(row["source"]), "params": (shape := _load_model(row["name"])).params,
-                          "active_params": shape.active_params} for row in table("models")]).set_index("name")
+    rows = [{**row, "params": (shape := _load_model(row["name"])).params, "active_params": shape.active_params} for row in table("models")]
+    return frame(rows).set_index("name")

@@ -3,8 +3,6 @@
 A chain is a graph of inputs. A node is lost when its own suppliers are lost, when one of its inputs is lost, or when
 its variants are: all of them if they stand in for each other, any of them if each does a job of its own.
 """
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Mapping
@@ -17,12 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .catalog import chip as find_chip
-from .checks import BadValue, UnknownName, broadcast, choice, flag, fraction, known, nearest, number, plain, scalar, whole
+from .checks import BadValue, UnknownName, broadcast, choice, flag, fraction, known, nearest, number, numbers, plain, scalar, whole
 from .markets import hhi
 from .tables import BadData, table
 
 BY = ("country", "firm")
-VARIANTS = ("all", "any")
 MOST_AT_RISK = 12  # joint_survival walks through 2^n outcomes
 ROUNDING = 1.05  # published shares are rounded and may sum to a little over one
 ETO_FILES = {"inputs": "input_name input_id type", "stages": "stage_id stage_name", "sequence": "input_id goes_into_id is_type_of_id",
@@ -327,8 +324,10 @@ def _names(chain: Chain, by: str, value) -> tuple[str, ...]:
     return tuple(sorted({known(by, name, allowed) for name in names}))
 
 
-def _settings(threshold, variants) -> tuple[float, str]:
-    return float(fraction("threshold", scalar("threshold", threshold))), choice("variants", variants, VARIANTS)
+def _asked(chain, by: str, threshold, variants) -> tuple[Chain, str, float, str]:
+    """What a question about losses rests on, checked."""
+    threshold = float(fraction("threshold", scalar("threshold", threshold)))
+    return _chain(chain), choice("by", by, BY), threshold, choice("variants", variants, ("all", "any"))
 
 
 def remove(country=None, firm=None, chain: Chain | None = None, threshold=0.8, variants: str = "all") -> Removal:
@@ -360,8 +359,7 @@ def remove(country=None, firm=None, chain: Chain | None = None, threshold=0.8, v
     """
     if (country is None) == (firm is None):
         raise BadValue(f"country={country!r}, firm={firm!r}: exactly one of them is needed")
-    chain, by = _chain(chain), "firm" if country is None else "country"
-    threshold, variants = _settings(threshold, variants)
+    chain, by, threshold, variants = _asked(chain, "firm" if country is None else "country", threshold, variants)
     names = _names(chain, by, firm if country is None else country)
     taken = _taken(chain, by, names)
     direct = {node: 0.0 for node, share in taken.items() if share > threshold}
@@ -416,9 +414,8 @@ def min_cut(target: str, by: str = "country", largest: int = 2, chain: Chain | N
     >>> ("NLD",) in min_cut("ai_server", largest=1)
     True
     """
-    chain, by, largest = _chain(chain), choice("by", by, BY), whole("largest", largest, least=1)
-    threshold, variants = _settings(threshold, variants)
-    known("target", target, chain.nodes)
+    chain, by, threshold, variants = _asked(chain, by, threshold, variants)
+    target, largest = known("target", target, chain.nodes), whole("largest", largest, least=1)
     cuts = {}
     for node in chain.order:
         sets = _own_cuts(chain.held[by][node], threshold, largest) + [s for n in chain.inputs["feeds"][node] for s in cuts[n]]
@@ -452,8 +449,7 @@ def joint_survival(target: str, loss: Mapping, by: str = "country", chain: Chain
     ------
     BadValue, UnknownName
     """
-    chain, by = _chain(chain), choice("by", by, BY)
-    threshold, variants = _settings(threshold, variants)
+    chain, by, threshold, variants = _asked(chain, by, threshold, variants)
     known("target", target, chain.nodes)
     if not isinstance(loss, Mapping) or not 0 < len(loss) <= MOST_AT_RISK:
         raise BadValue(f"loss={loss!r}: a dict of 1 to {MOST_AT_RISK} names and probabilities is needed")
@@ -590,8 +586,8 @@ def export_class(tpp, density, rule: str = "2023", io_gbs=None, consumer: bool =
     """
     rule, consumer = choice("rule", rule, ("2023", "2022")), flag("consumer", consumer)
     density = 0.0 if density is None and (consumer or rule == "2022") else density
-    io = 0.0 if io_gbs is None and rule == "2023" else io_gbs
-    tpp, pd, io = broadcast(tpp=number("tpp", tpp), density=number("density", density, zero=True), io_gbs=number("io_gbs", io, zero=True))
+    io_gbs = 0.0 if io_gbs is None and rule == "2023" else io_gbs
+    tpp, pd, io = numbers(locals(), "tpp", zero="density io_gbs")
     if rule == "2022":
         return plain(np.where((tpp >= 4800) & (io >= 600), ".a", "free"))
     if consumer:

@@ -1,7 +1,6 @@
 """Input checks: every error names the argument, the value and what would be right."""
-from __future__ import annotations
-
 import difflib
+from functools import cache, partial
 
 import numpy as np
 
@@ -38,6 +37,13 @@ def _array(name: str, value, domain: str) -> np.ndarray:
     return array.astype(float)
 
 
+def refuse(name: str, array: np.ndarray, wrong: np.ndarray, why: str) -> np.ndarray:
+    """Raise BadValue, showing the first element of `array` where `wrong` holds, or return the array."""
+    if wrong.any():
+        raise BadValue(f"{name}={array[wrong].flat[0]:g}: {why}")
+    return array
+
+
 def number(name: str, value, *, zero: bool = False, least: float = 0.0) -> np.ndarray:
     """Return `value` as a float array after checking it.
 
@@ -63,9 +69,7 @@ def number(name: str, value, *, zero: bool = False, least: float = 0.0) -> np.nd
     domain = f"a number >= {least:g}" if zero or least else "a number > 0"
     array = _array(name, value, domain)
     wrong = ~np.isfinite(array) | (array < low) | (array > LARGEST) | ((array < SMALLEST) & (array != 0))
-    if wrong.any():
-        raise BadValue(f"{name}={array[wrong].flat[0]:g}: {domain} is needed (and between {SMALLEST:g} and {LARGEST:g})")
-    return array
+    return refuse(name, array, wrong, f"{domain} is needed (and between {SMALLEST:g} and {LARGEST:g})")
 
 
 def scalar(name: str, value, **domain) -> float:
@@ -79,9 +83,12 @@ def scalar(name: str, value, **domain) -> float:
 def fraction(name: str, value) -> np.ndarray:
     """Like `number`, but above 0 and at most 1."""
     array = number(name, value)
-    if (array > 1).any():
-        raise BadValue(f"{name}={array[array > 1].flat[0]:g}: a fraction in (0, 1] is needed (0.4 for 40 %)")
-    return array
+    return refuse(name, array, array > 1, "a fraction in (0, 1] is needed (0.4 for 40 %)")
+
+
+def optional(name: str, value) -> np.ndarray:
+    """Like `number`, but zero and None are allowed; None becomes NaN."""
+    return np.float64(np.nan) if value is None else number(name, value, zero=True)
 
 
 def whole(name: str, value, *, least: int = 0) -> int:
@@ -117,13 +124,45 @@ def known(name: str, value, names) -> str:
 
 def broadcast(**arrays) -> list[np.ndarray]:
     """Broadcast named arrays against each other; the error shows each shape."""
-    if all(type(a) is np.float64 for a in arrays.values()):
+    if set(map(type, arrays.values())) == {np.float64}:
         return list(arrays.values())
     try:
         return list(np.broadcast_arrays(*arrays.values()))
     except ValueError:
         shapes = ", ".join(f"{name} {np.shape(a)}" for name, a in arrays.items())
         raise BadValue(f"shapes do not broadcast: {shapes}") from None
+
+
+def numbers(given: dict, positive: str = "", zero: str = "", one: str = "", fractions: str = "", optional: str = "") -> list[np.ndarray]:
+    """Check arguments of the calling function and broadcast them against each other.
+
+    Parameters
+    ----------
+    given : dict
+        The caller's `locals()`.
+    positive, zero, one, fractions, optional : str
+        Names of arguments above 0, of those that may be 0, of those of at least 1, of those above 0 and at most 1, and of
+        those that may be 0 or None, which becomes NaN.
+
+    Returns
+    -------
+    list of ndarray
+        One array for each name, in the order in which the call names them.
+
+    Raises
+    ------
+    BadValue
+        If an element lies outside its domain, or if the shapes do not broadcast.
+    """
+    checks = _checks(positive, zero, one, fractions, optional)
+    values = [check(name, given[name]) for name, check in checks]
+    return values if set(map(type, values)) == {np.float64} else broadcast(**dict(zip(dict(checks), values)))
+
+
+@cache
+def _checks(*groups: str) -> list[tuple]:
+    kinds = number, partial(number, zero=True), partial(number, least=1.0), fraction, optional
+    return [(name, check) for names, check in zip(groups, kinds) for name in names.split()]
 
 
 def plain(value):

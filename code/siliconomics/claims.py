@@ -14,12 +14,13 @@ import numpy as np
 from . import kernels
 from .catalog import chip as find_chip
 from .catalog import model as find_model
+from .chain import load_chain, min_cut
 from .checks import BadValue, known
 from .decode import decode
 from .fab import die_cost, die_yield, dies_per_wafer
 from .fleet import HOURS_PER_YEAR, JOULES_PER_KWH, energy_cost, rent, site_energy
 from .kernels import plain as formula
-from .markets import shares
+from .markets import owned, shares
 from .measurements import measured, measured_mbu
 from .network import fibre_round_trip, local_sgd_overhead
 from .roofline import critical_batch, memory_floor
@@ -31,7 +32,7 @@ from .units import dtype_bytes, fmt
 
 SAME_UNIT = {"%": "1"}  # shown as a percentage, compared as a fraction
 SHOWN_UNIT = {"1": "", "FLOP/byte": "FLOP/B", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "byte": "B", "USD": "$", "chip": "chips",
-              "d": "days", "day": "days", "year": "years"}
+              "d": "days", "day": "days", "year": "years", "firm": "firms", "country": "countries"}
 TOLERANCE = {"equal": 0.05, "about": 0.10}  # a figure said roughly may miss by more
 PARTLY = 1.5
 _registry = {}
@@ -327,15 +328,16 @@ def _years(before: str, after: str) -> float:
 
 
 @claim("S11", "1")
-def later_growth_over_earlier(first="GPT-3 175B", between="GPT-4", last="GPT-4.5", flop_between=None):
+def later_growth_over_earlier(first="GPT-2 1.5B", between="GPT-4", last="GPT-4.5", flop_between=None):
     middle = flop_between or _training_flop(between)
     later = growth_per_year(middle, _training_flop(last), _years(between, last))
     return later / growth_per_year(_training_flop(first), middle, _years(first, between))
 
 
 @claim("S21", "1")
-def growth_in_half_a_year(per_quarter=0.60):
-    return (1 + per_quarter) ** 2
+def growth_of_capacity_in_half_a_year(year=2023):
+    before, after = (sum(row["h100e"] for row in table("shipments") if row["end"] <= f"{end}-12-31") for end in (year - 1, year))
+    return growth_per_year(before, after, years=2)  # of half a year each
 
 
 @claim("M09", "1")
@@ -409,17 +411,17 @@ def _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour):
 
 
 @claim("S17", "USD")
-def rent_of_a_dense_trillion(params=1e12, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.533, usd_per_chip_hour=1.5):
+def rent_of_a_dense_trillion(params=1e12, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.511, usd_per_chip_hour=1.5):
     return _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour)
 
 
 @claim("S18", "USD")
-def rent_of_ten_dense_trillions(params=1e13, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.533, usd_per_chip_hour=1.5):
+def rent_of_ten_dense_trillions(params=1e13, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.511, usd_per_chip_hour=1.5):
     return _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour)
 
 
 @claim("S19", "USD")
-def rent_of_an_optimal_70b(params=70e9, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.45, usd_per_chip_hour=1.5):
+def rent_of_an_optimal_70b(params=70e9, tokens_per_param=20, chip="A100 SXM 80GB", mfu=0.4347, usd_per_chip_hour=1.5):
     return _rent_of_a_run(params, tokens_per_param, chip, mfu, usd_per_chip_hour)
 
 
@@ -540,6 +542,60 @@ def databricks_example(params=7e9, weights="fp16", seconds=0.014, bandwidth=2e12
     return formula(kernels.mbu)(params * dtype_bytes(weights), seconds, 1, bandwidth)
 
 
+# --- chapter 12: who has the compute ----------------------------------------------------------------------------------
+
+def _shipped(chips: str, first: str, last: str) -> float:
+    """NVIDIA's chips of the named kinds in the quarters that lie between two days."""
+    return sum(row["units"] for row in table("shipments") if row["chip"] in chips.split("+") and first <= row["start"] and row["end"] <= last)
+
+
+@claim("C01", "chip")
+def h100_of_a_quarter(chips="H100+H800", first="2023-07-01", last="2023-09-30"):
+    return _shipped(chips, first, last)
+
+
+@claim("C02", "chip")
+def h100_of_a_year(chips="H100+H800", first="2023-01-01", last="2023-12-31"):
+    return _shipped(chips, first, last)
+
+
+@claim("C03", "chip")
+def gpus_of_a_year(chips="H100+H20+B200", first="2024-01-01", last="2024-12-31"):
+    return _shipped(chips, first, last)
+
+
+@claim("C04", "chip")
+def h100_in_the_world(chips="H100+H800", first="2022-01-01", last="2024-12-31"):
+    return _shipped(chips, first, last)
+
+
+@claim("C05", "chip")
+def high_end_gpus(chips="A100+A800+H100+H800+H20", first="2022-01-01", last="2024-09-30"):
+    return _shipped(chips, first, last)
+
+
+@claim("T03", "1")
+def google_over_the_next(date="2025-12-31", owner="Google", other="Microsoft"):
+    held = owned(date)
+    return held[known("owner", owner, held)] / held[known("other", other, held)]
+
+
+@claim("T11", "USD")
+def rent_of_600000_tpus(chips=600_000, years=5, usd_per_chip_hour=1.60):
+    return rent(chips, years * HOURS_PER_YEAR * 3600, usd_per_chip_hour)
+
+
+@claim("F10", "%")
+def revenue_for_inference(company="NVIDIA", quantity="share of data-centre revenue for inference"):
+    row, = (row for row in table("company_events") if (row["company"], row["quantity"]) == (company, quantity))
+    return row["value"]
+
+
+@claim("F14", "%")
+def together_over_meta(chips=4_424, other=100_000):
+    return chips / other
+
+
 # --- chapter 13: what limits supply ----------------------------------------------------------------------------------
 
 @claim("C06", "%")
@@ -568,6 +624,37 @@ def hbm_of_an_h100(chip="H100 SXM", usd_per_gb=15):
 @claim("C20", "mm2")
 def area_of_sram(gigabytes=1, mib_per_mm2=31.8):
     return gigabytes * 8e9 / (mib_per_mm2 * 2**20)
+
+
+# --- chapter 14: which steps have no substitute -------------------------------------------------------------------------
+
+def _held(node: str, by: str, name: str) -> float:
+    return load_chain().held[by][node][name]
+
+
+@claim("C12", "firm")
+def makers_of_multi_beam_mask_writers(node="mask_writer"):
+    return len({share.firm for share in load_chain().shares if share.node == node and share.firm})
+
+
+@claim("C13", "%")
+def austrian_share_of_wafer_bonders(node="wafer_bonder", country="AUT"):
+    return _held(node, "country", country)
+
+
+@claim("C15", "country")
+def countries_that_alone_stop_an_ai_server(target="ai_server", threshold=0.8):
+    return len(min_cut(target, largest=1, threshold=threshold))
+
+
+@claim("C16", "year")
+def years_until_arizona_packages(said="2023-11-17", opens="2028-01-01"):
+    return (date.fromisoformat(opens) - date.fromisoformat(said)).days / 365.25
+
+
+@claim("C17", "%")
+def japanese_share_of_resist_tools(node="track", country="JPN"):
+    return _held(node, "country", country)
 
 
 # --- chapter 15: the edge ----------------------------------------------------------------------------------------------

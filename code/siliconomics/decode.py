@@ -1,15 +1,11 @@
 """What is the floor on latency, and what does a token cost? One decode step, one prefill, on the roofline."""
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import kernels
-from .catalog import Chip
-from .catalog import chip as find_chip
-from .catalog import model as find_model
-from .checks import SMALLEST, BadValue, broadcast, choice, fraction, number, plain
+from .catalog import Chip, chip as find_chip, model as find_model
+from .checks import LARGEST, BadValue, broadcast, choice, number, numbers, optional, plain
 from .kernels import plain as formula
 from .transformer import Load, Transformer
 from .units import dtype_bytes, fmt
@@ -73,10 +69,6 @@ class Decode:
                 f"{fmt(self.memory_bytes, 'B')} {'fits' if self.fits else 'DOES NOT FIT'}")
 
 
-def _price(usd_per_chip_hour):
-    return np.float64(np.nan) if usd_per_chip_hour is None else number("usd_per_chip_hour", usd_per_chip_hour, zero=True)
-
-
 def _label(model: Transformer, chip: Chip, chips, weights, what: str) -> str:
     count = f"{chips.flat[0]:g} x " if chips.size == 1 else ""
     return f"{model.name} on {count}{chip.name}, {weights}, {what}"
@@ -89,8 +81,9 @@ def _decode_rows(model: Transformer, chip: Chip, peak: float, weights: float, kv
     kernels.decode_grid(
         peak, chip.bandwidth, chip.memory_bytes, float(model.params), float(model.shared_params),
         float(model.moe_layers * model.expert_params), float(experts[0]), float(experts[1]), float(model.compute_params),
-        weights, float(model.kv_layer_bytes(kv)), float(model.window), float(model.full_layers),
-        float(model.windowed_layers), float(model.heads), float(model.head_dim), float(model.v_dim or model.head_dim), overlap, *(np.ascontiguousarray(a, dtype=float).ravel() for a in arrays), out)
+        weights, float(model.kv_layer_bytes(kv)), float(model.window), float(model.full_layers), float(model.windowed_layers),
+        float(model.heads), float(model.head_dim), float(model.v_dim or model.head_dim), overlap,
+        *(np.ascontiguousarray(a, dtype=float).ravel() for a in arrays), out)
     return out.reshape(-1, *arrays[0].shape)
 
 
@@ -142,8 +135,8 @@ def decode(model, chip, chips=1, batch=1, context=2048, weights="bf16", kv="bf16
     model, chip = find_model(model), find_chip(chip)
     overlap = choice("stack", stack, CALIBRATED) != "roofline"
     peak = chip.peak[chip.compute_dtype(weights, compute)]
-    arrays = broadcast(chips=number("chips", chips), batch=number("batch", batch),
-                       context=number("context", context, zero=True), usd_per_chip_hour=_price(usd_per_chip_hour))
+    arrays = broadcast(chips=number("chips", chips), batch=number("batch", batch), context=number("context", context, zero=True),
+                       usd_per_chip_hour=optional("usd_per_chip_hour", usd_per_chip_hour))  # a microsecond less than `numbers` takes
     rows = _decode_rows(model, chip, peak, dtype_bytes(weights, "weights"), dtype_bytes(kv, "kv"), overlap, arrays)
     limits = _no_limits(arrays[0])
     if stack == "calibrated":
@@ -214,7 +207,7 @@ def prefill(model, chip, chips=1, prompt=2048, batch=1, weights="bf16", kv="bf16
     model, chip = find_model(model), find_chip(chip)
     bound_by = formula(kernels.decode_additive if choice("stack", stack, CALIBRATED) == "roofline" else kernels.decode_overlap)
     peak = chip.peak[chip.compute_dtype(weights, compute)]
-    chips, prompt, batch = broadcast(chips=number("chips", chips), prompt=number("prompt", prompt), batch=number("batch", batch))
+    chips, prompt, batch = numbers(locals(), "chips prompt batch")
     width, tokens = dtype_bytes(weights, "weights"), number("batch x prompt", batch * prompt)
     read = np.asarray(model.weight_bytes_read(tokens, width))
     cache = batch * model.kv_bytes(prompt, dtype_bytes(kv, "kv"))
@@ -261,9 +254,7 @@ def mbu(seconds_per_token, model, chip, chips=1, batch=1, context=0, weights="bf
     '0.529'
     """
     model, chip = find_model(model), find_chip(chip)
-    seconds, chips, batch, context = broadcast(
-        seconds_per_token=number("seconds_per_token", seconds_per_token), chips=number("chips", chips),
-        batch=number("batch", batch), context=number("context", context, zero=True))
+    seconds, chips, batch, context = numbers(locals(), "seconds_per_token chips batch", zero="context")
     read = model.weight_bytes_read(batch, dtype_bytes(weights, "weights"), embedding) + batch * model.kv_bytes(context, dtype_bytes(kv, "kv"))
     return plain(formula(kernels.mbu)(read, seconds, chips, chip.bandwidth))
 
@@ -289,8 +280,7 @@ def max_batch(model, chip, chips, context, weights="bf16", kv="bf16", reserve=0.
     [748, 187, 46]
     """
     model, chip = find_model(model), find_chip(chip)
-    chips, context, reserve = broadcast(chips=number("chips", chips), context=number("context", context),
-                                        reserve=number("reserve", reserve, zero=True))
+    chips, context, reserve = numbers(locals(), "chips context", zero="reserve")
     room = chips * (chip.memory_bytes - reserve)
     cache = np.asarray(model.kv_bytes(context, dtype_bytes(kv, "kv")))
     if not (cache > 0).all():
@@ -301,8 +291,7 @@ def max_batch(model, chip, chips, context, weights="bf16", kv="bf16", reserve=0.
 
 def usd_per_mtok(usd_per_hour, tokens_per_second):
     """Dollars for a million tokens from $/h of the whole system and its tokens/s."""
-    price, rate = broadcast(usd_per_hour=number("usd_per_hour", usd_per_hour, zero=True),
-                            tokens_per_second=number("tokens_per_second", tokens_per_second))
+    rate, price = numbers(locals(), "tokens_per_second", zero="usd_per_hour")
     return plain(formula(kernels.usd_per_mtok)(price, rate))
 
 
@@ -330,11 +319,9 @@ def speculative(acceptance, draft_tokens, draft_cost, batch=1, critical_batch=np
     ----------
     Leviathan, Kalman, Matias (2023), equation 1 and theorem 3.8; the batch term after How to Scale Your Model (2025).
     """
-    critical = np.asarray(critical_batch, dtype=float)
-    critical = np.where(np.isinf(critical), 1.0 / SMALLEST, number("critical_batch", np.where(np.isinf(critical), 1.0, critical)))
-    a, g, c, b, critical = broadcast(
-        acceptance=fraction("acceptance", acceptance), draft_tokens=number("draft_tokens", draft_tokens, zero=True),
-        draft_cost=number("draft_cost", draft_cost, zero=True), batch=number("batch", batch), critical_batch=critical)
+    critical_batch = np.asarray(critical_batch, dtype=float)
+    critical_batch = np.where(critical_batch == np.inf, LARGEST, critical_batch)
+    b, critical, g, c, a = numbers(locals(), "batch critical_batch", zero="draft_tokens draft_cost", fractions="acceptance")
     tokens, slower = formula(kernels.speculative_tokens)(a, g), formula(kernels.verify_slowdown)(g, b, critical)
     return plain(tokens), plain(tokens / (g * c + slower))
 

@@ -6,13 +6,15 @@ from datetime import date
 
 import numpy as np
 
-from .catalog import chip, model
+from .catalog import Chip, chip, model
+from .chain import Chain, Share, export_class, graph, joint_survival, min_cut, tpp
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu
 from .fab import bill_of_materials, die_cost, die_yield, dies_per_wafer, harvested_yield, packages_per_wafer, supply
 from .fleet import checkpoint_interval, depreciation, goodput, mtbf, rent, site_energy, site_power, system_mtbf
+from .markets import gini, h100_equivalents, hhi
 from .measurements import measured, reported
-from .network import bus_bandwidth, local_sgd_overhead
+from .network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead
 from .roofline import attainable, memory_floor
 from .scaling import doubling_time, growth_per_year, kaplan_loss, lifetime_flops, lifetime_optimal, loss, optimal, tokens_for
 from .tables import table
@@ -304,9 +306,9 @@ def share_of_the_forward_pass_that_palm_repeats_in_percent():
 
 
 @key("05.4")
-def mfu_of_deepseek_v2_in_percent():
-    row, = reported(run="DeepSeek-V2")
-    return 100 * row["whole"]
+def mfu_of_deepseek_67b_in_percent():
+    at_peak = train_run(67e9, "H800 SXM", 1, 1e12, mfu=1.0).seconds
+    return 100 * at_peak / (300_600 * 3600)
 
 
 @key("05.5")
@@ -347,8 +349,8 @@ def megawatts_of_16384_h100():
 
 
 @key("06.2")
-def minutes_between_failures_of_100000():
-    return _llama3_mtbf(100_000)
+def gpus_that_are_interrupted_once_an_hour():
+    return _llama3_mtbf(1) / 60
 
 
 @key("06.3")
@@ -369,9 +371,10 @@ def line_for_405b_in_gigabit():
 
 
 @key("06.6")
-def line_of_intellect_1_in_megabit():
+def minutes_of_work_for_70b_on_the_lines_of_intellect_1():
     run, = (row for row in table("distributed_runs") if (row["run"], row["setting"]) == ("INTELLECT-1", "global"))
-    return 8 * bus_bandwidth(run["params"] * run["bytes_per_param"], run["sync_seconds"], run["sites"]) / 1e6
+    line = bus_bandwidth(run["params"] * run["bytes_per_param"], run["sync_seconds"], run["sites"])
+    return all_reduce_seconds(70e9 * 0.5, 30, line) / 0.10 / 60
 
 
 @key("06.7")
@@ -496,6 +499,48 @@ def days_for_a_trillion_tokens():
     return 1e12 / (4 * 2**20) * step.seconds / 86400
 
 
+@key("12.1")
+def tpus_in_h100_by_bandwidth():
+    return h100_equivalents(100_000, "TPU v5p", "bandwidth")
+
+
+@key("12.2")
+def hhi_of_four_makers():
+    return hhi([62.0, 14.9, 14.5, 8.6])
+
+
+@key("12.3")
+def gini_of_three_owners():
+    return gini([5, 3, 2])
+
+
+@key("12.4")
+def small_makers_beside_the_total():
+    return (500_000 + 400_000) / (3.85e6 - 3.76e6)
+
+
+@key("12.5")
+def months_of_a_doubling():
+    return 12 * doubling_time(growth_per_year(1.577, 19.52, 2))
+
+
+@key("12.6")
+def gpt4s_of_a_tenth_of_google():
+    seconds = 90 * 86400
+    return 5.05e6 / 10 * chip("H100 SXM").peak["bf16"] * 0.35 * seconds / 2.15e25
+
+
+@key("12.7")
+def rent_that_recovers_a_tpu():
+    return (depreciation(25_000, 5) + 0.45) / 0.8
+
+
+@key("12.8")
+def width_of_errors_in_common():
+    quarters = np.array([64, 183, 316, 443])
+    return quarters.sum() / np.hypot.reduce(quarters)
+
+
 # --- chapter 13 -----------------------------------------------------------------------------------------------------
 
 @key("13.1")
@@ -544,3 +589,51 @@ def packages_from_a_thousand_stacks():
 @key("13.9")
 def stacks_at_which_the_mix_ends_in_millions():
     return 147_000 * 29 * 141 / 16 / 1e6
+
+
+# --- chapter 14 -----------------------------------------------------------------------------------------------------
+
+@key("14.1")
+def hhi_of_memory():
+    return hhi([62, 21, 17])
+
+
+@key("14.2")
+def highest_hhi_with_an_unknown_rest():
+    return hhi([96, 4])
+
+
+@key("14.3")
+def tpp_of_an_a100():
+    return tpp("A100 SXM 80GB")
+
+
+@key("14.4")
+def fastest_free_chip_of_600_mm2():
+    points = np.arange(1.0, 4800.0)
+    return points[export_class(points, points / 600) == "free"][-1] / 8
+
+
+@key("14.5")
+def tpp_of_sparse_rates():
+    return tpp(Chip("any", {"fp8": 3958e12 / 2}, 1.0, 1.0))
+
+
+@key("14.6")
+def ten_years_of_two_links_in_percent():
+    return 100 * joint_survival("ai_server", {"NLD": 0.01, "TWN": 0.02}) ** 10
+
+
+@key("14.7")
+def smallest_sets_that_stop_a_product():
+    facts = dict.fromkeys("XYP", {"name": "", "kind": "part"})
+    made = (Share("X", None, "A", 0.7), Share("X", None, "B", 0.3), Share("Y", None, "B", 0.6), Share("Y", None, "C", 0.4))
+    return len(min_cut("P", chain=Chain(facts, (("X", "P", "feeds"), ("Y", "P", "feeds")), made)))
+
+
+@key("14.8")
+def edges_from_a_mask_blank_to_a_server():
+    import networkx
+
+    paths = networkx.all_simple_paths(graph(), "mask_blank", "ai_server")
+    return max(map(len, paths)) - 1

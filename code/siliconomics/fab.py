@@ -2,15 +2,13 @@
 
 Areas are in mm2 and defect densities per cm2, the units of the trade; everything else is SI.
 """
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from .checks import BadValue, broadcast, choice, fraction, known, number, plain, scalar
-from .tables import table
+from .checks import BadValue, choice, fraction, known, number, numbers, plain, refuse, scalar
+from .tables import frame, table
 
 SHIFTS = 33  # grid positions tried per axis over half a pitch; mirror symmetry gives the other half
 FINEST = 3000  # a grid with more rows than this is a formula's job
@@ -120,19 +118,15 @@ def dies_per_wafer(area_mm2, diameter_mm=300, method: str = "edge", aspect=1, sc
     """
     choice("method", method, (*GROSS, "grid"))
     choice("placement", placement, PLACEMENTS)
-    area, diameter, aspect, scribe, edge = broadcast(
-        area_mm2=number("area_mm2", area_mm2), diameter_mm=number("diameter_mm", diameter_mm), aspect=number("aspect", aspect),
-        scribe_mm=number("scribe_mm", scribe_mm, zero=True), edge_mm=number("edge_mm", edge_mm, zero=True))
+    area, diameter, aspect, scribe, edge = numbers(locals(), "area_mm2 diameter_mm aspect", zero="scribe_mm edge_mm")
     usable, width, height = diameter - 2 * edge, np.sqrt(area * aspect), np.sqrt(area / aspect)
-    if (usable <= 0).any():
-        raise BadValue(f"edge_mm={edge[usable <= 0].flat[0]:g}: less than half the diameter is needed")
+    refuse("edge_mm", edge, usable <= 0, "less than half the diameter is needed")
     if method == "grid":
         return plain(np.vectorize(lambda *die: _grid(*die, PLACEMENTS[placement]), otypes=[float])(width, height, usable, scribe))
     across, up = width + scribe, height + scribe
     dies = GROSS[method](usable, across * up, (across + up) / 2)
     wrong = (dies <= 0) | (np.hypot(across, up) > usable)
-    if wrong.any():
-        raise BadValue(f"area_mm2={area[wrong].flat[0]:g}: a smaller die is needed for method={method!r}; 'grid' counts any")
+    refuse("area_mm2", area, wrong, f"a smaller die is needed for method={method!r}; 'grid' counts any")
     return plain(dies)
 
 
@@ -183,8 +177,7 @@ def die_yield(area_mm2, d0_per_cm2, model: str = "murphy", **k):
     0.4681
     """
     choice("model", model, YIELD)
-    area, density, shape = broadcast(
-        area_mm2=number("area_mm2", area_mm2), d0_per_cm2=number("d0_per_cm2", d0_per_cm2, zero=True), shape=_shape(model, k))
+    area, shape, density = numbers(locals() | {"shape": _shape(model, k)}, "area_mm2 shape", zero="d0_per_cm2")
     return plain(YIELD[model](area / 100 * density, shape))
 
 
@@ -213,11 +206,10 @@ def defect_density(area_mm2, good, model: str = "murphy", **k):
     0.1
     """
     choice("model", model, DEFECTS)
-    area, good, shape = broadcast(area_mm2=number("area_mm2", area_mm2), good=fraction("good", good), shape=_shape(model, k))
+    area, shape, good = numbers(locals() | {"shape": _shape(model, k)}, "area_mm2 shape", fractions="good")
     with np.errstate(over="ignore"):
         density = DEFECTS[model](good, shape) * 100 / area
-    if not np.isfinite(density).all():
-        raise BadValue(f"good={good[~np.isfinite(density)].flat[0]:g}: a yield that a finite density can cause is needed")
+    refuse("good", good, ~np.isfinite(density), "a yield that a finite density can cause is needed")
     return plain(density)
 
 
@@ -250,13 +242,10 @@ def harvested_yield(area_mm2, d0_per_cm2, units, needed, share):
     """
     from scipy.special import betainc
 
-    area, density, units, needed, share = broadcast(
-        area_mm2=number("area_mm2", area_mm2), d0_per_cm2=number("d0_per_cm2", d0_per_cm2, zero=True), units=number("units", units, least=1),
-        needed=number("needed", needed, zero=True), share=number("share", share, zero=True))
-    for name, value, wrong, right in (("units", units, units % 1 != 0, "a whole number"), ("needed", needed, needed % 1 != 0, "a whole number"),
-                                      ("needed", needed, needed > units, "at most the number of units"), ("share", share, share > 1, "at most 1")):
-        if wrong.any():
-            raise BadValue(f"{name}={value[wrong].flat[0]:g}: {right} is needed")
+    area, density, needed, share, units = numbers(locals(), "area_mm2", zero="d0_per_cm2 needed share", one="units")
+    refuse("units", units, units % 1 != 0, "a whole number is needed")
+    refuse("needed", needed, (needed % 1 != 0) | (needed > units), "a whole number, at most that of the units, is needed")
+    refuse("share", share, share > 1, "at most 1 is needed")
     defects = area / 100 * density
     alive = np.exp(-defects * share / units)
     enough = np.where(needed == 0, 1.0, betainc(np.maximum(needed, 1), units - needed + 1, alive))  # the binomial sum
@@ -286,7 +275,7 @@ def die_cost(wafer_usd, dies, good=1.0):
     >>> die_cost(10_000, 50, 0.5)
     400.0
     """
-    wafer, dies, good = broadcast(wafer_usd=number("wafer_usd", wafer_usd, zero=True), dies=number("dies", dies), good=fraction("good", good))
+    dies, wafer, good = numbers(locals(), "dies", zero="wafer_usd", fractions="good")
     return plain(wafer / (dies * good))
 
 
@@ -313,7 +302,7 @@ def wafers_needed(units, per_wafer, good=1.0):
     >>> wafers_needed(29_000, 29)
     1000.0
     """
-    units, per_wafer, good = broadcast(units=number("units", units, zero=True), per_wafer=number("per_wafer", per_wafer), good=fraction("good", good))
+    per_wafer, units, good = numbers(locals(), "per_wafer", zero="units", fractions="good")
     return plain(units / (per_wafer * good))
 
 
@@ -368,9 +357,7 @@ class PackageCost:
 
 def _chip_costs(chiplet: Chiplet, bump_usd, rules) -> tuple:
     """Silicon area, number, raw cost and cost of defects of one kind of chiplet."""
-    area, wafer, density, count = broadcast(
-        area_mm2=number("area_mm2", chiplet.area_mm2), wafer_usd=number("wafer_usd", chiplet.wafer_usd, zero=True),
-        d0_per_cm2=number("d0_per_cm2", chiplet.d0_per_cm2, zero=True), count=number("count", chiplet.count))
+    area, count, wafer, density = numbers(vars(chiplet), "area_mm2 count", zero="wafer_usd d0_per_cm2")
     raw = die_cost(wafer, dies_per_wafer(area, **rules))
     good = die_yield(area, density, "negative_binomial", clustering=10)
     return area * count, count, (raw + bump_usd * area) * count, raw * (1 / good - 1) * count
@@ -463,14 +450,11 @@ def bill_of_materials(product: str, by: str | None = None):
     >>> parts.index[0], f"${parts.usd.sum():,.0f}"
     ('logic', '$3,320')
     """
-    import pandas as pd
-
-    rows = table("bom")
-    known("product", product, dict.fromkeys(row["product"] for row in rows))
-    rows = [row for row in rows if row["product"] == product]
+    known("product", product, dict.fromkeys(row["product"] for row in table("bom")))
+    rows = [row for row in table("bom") if row["product"] == product]
     by = rows[0]["by"] if by is None else known("by", by, dict.fromkeys(row["by"] for row in rows))
-    parts = [{**row, "source": ";".join(row["source"])} for row in rows if row["by"] == by and row["part"] != "total"]
-    return pd.DataFrame(parts).set_index("part").drop(columns=["product", "note"])
+    parts = [row for row in rows if row["by"] == by and row["part"] != "total"]
+    return frame(parts).set_index("part").drop(columns=["product", "note"])
 
 
 @dataclass(frozen=True)

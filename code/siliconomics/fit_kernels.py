@@ -10,11 +10,11 @@ from functools import cache
 import numpy as np
 
 from . import kernels
-from .calibrate import BEYOND, STEPS, chain, elementwise_bytes, entry, family, quantise_bytes
-from .catalog import chip as find_chip
-from .catalog import model as find_model
+from .calibrate import BEYOND, STEPS, chain, elementwise_bytes, family, quantise_bytes
+from .catalog import chip as find_chip, model as find_model
 from .kernels import plain as formula
 from .network import all_reduce_seconds as ring_seconds
+from .refit import entry
 from .tables import table
 from .units import dtype_bytes
 

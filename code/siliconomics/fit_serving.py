@@ -12,13 +12,13 @@ from functools import cache
 import numpy as np
 
 from . import calibrate, fit_kernels
-from .catalog import chip as find_chip
-from .catalog import model as find_model
+from .catalog import chip as find_chip, model as find_model
 from .checks import BadValue
 from .decode import decode
 from .fit_kernels import limits
 from .forward import Shard, forward_parts
 from .predictions import normal, pass_seconds
+from .refit import entry
 from .serving import assumed_cache, host_of, steady
 from .tables import table
 from .transformer import Load
@@ -184,4 +184,4 @@ def setting(row: dict) -> str:
 
 
 def _entry(component, group, constant, value, low, high, rows, source="inferencex_2026;nvidia_aiconfigurator_2026", confidence="derived") -> dict:
-    return calibrate.entry(component, "all", group, "all", constant, (value, low, high), rows, source, "2026-11-26", confidence)
+    return entry(component, "all", group, "all", constant, (value, low, high), rows, source, "2026-11-26", confidence)

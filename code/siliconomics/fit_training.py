@@ -6,8 +6,9 @@ from functools import cache
 
 import numpy as np
 
-from .calibrate import NORMAL_80, entry
+from .calibrate import NORMAL_80
 from .fit_kernels import limits
+from .refit import entry
 from .tables import table
 from .train_calibration import SHARES, SPREAD, factors, keys, product_share, seconds
 from .train_parts import step_parts

@@ -2,14 +2,12 @@
 
 Times may be in any one unit where a function takes times only; elsewhere they are seconds, and prices name their unit.
 """
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import kernels
-from .checks import BadValue, broadcast, choice, fraction, number, plain
+from .checks import BadValue, broadcast, choice, number, numbers, plain
 from .kernels import plain as formula
 
 HOURS_PER_YEAR = 8760.0
@@ -45,8 +43,7 @@ def site_energy(chips, watts_per_chip, seconds, load=1.0, pue=1.0):
     ----------
     Patterson et al. (2021), Carbon Emissions and Large Neural Network Training: energy of a run.
     """
-    chips, watts, seconds, load, pue = broadcast(chips=number("chips", chips), watts_per_chip=number("watts_per_chip", watts_per_chip),
-                                                 seconds=number("seconds", seconds), load=fraction("load", load), pue=number("pue", pue, least=1.0))
+    chips, watts, seconds, pue, load = numbers(locals(), "chips watts_per_chip seconds", one="pue", fractions="load")
     return plain(formula(kernels.energy)(seconds, chips, watts * load, pue))
 
 
@@ -78,13 +75,13 @@ def energy_cost(joules, usd_per_kwh):
     >>> energy_cost(3.6e9, usd_per_kwh=0.08)  # a megawatt-hour
     80.0
     """
-    joules, price = broadcast(joules=number("joules", joules, zero=True), usd_per_kwh=number("usd_per_kwh", usd_per_kwh, zero=True))
+    joules, price = numbers(locals(), zero="joules usd_per_kwh")
     return plain(joules / JOULES_PER_KWH * price)
 
 
 def carbon(joules, kg_per_kwh):
     """Kilograms of CO2 equivalent for `joules` from a grid of that intensity. Patterson et al. (2021)."""
-    joules, grid = broadcast(joules=number("joules", joules, zero=True), kg_per_kwh=number("kg_per_kwh", kg_per_kwh, zero=True))
+    joules, grid = numbers(locals(), zero="joules kg_per_kwh")
     return plain(joules / JOULES_PER_KWH * grid)
 
 
@@ -112,7 +109,7 @@ def mtbf(failures, time, parts=1):
     >>> round(mtbf(419, 54 * 24), 3)  # hours; Llama 3 405B on 16,384 GPUs
     3.093
     """
-    failures, time, parts = broadcast(failures=number("failures", failures), time=number("time", time), parts=number("parts", parts))
+    failures, time, parts = numbers(locals(), "failures time parts")
     return plain(time * parts / failures)
 
 
@@ -124,7 +121,7 @@ def system_mtbf(part_mtbf, parts):
     >>> round(system_mtbf(50_000, 16_384), 2)  # hours
     3.05
     """
-    part_mtbf, parts = broadcast(part_mtbf=number("part_mtbf", part_mtbf), parts=number("parts", parts))
+    part_mtbf, parts = numbers(locals(), "part_mtbf parts")
     return plain(part_mtbf / parts)
 
 
@@ -173,9 +170,8 @@ def checkpoint_interval(mtbf, cost, method: str = "young"):
     >>> [round(checkpoint_interval(185.5847, 1, m), 2) for m in ("young", "exact")]  # minutes
     [19.27, 18.6]
     """
-    rule = INTERVALS[choice("method", method, INTERVALS)]
-    mtbf, cost = broadcast(mtbf=number("mtbf", mtbf), cost=number("cost", cost))
-    return plain(rule(mtbf, cost))
+    mtbf, cost = numbers(locals(), "mtbf cost")
+    return plain(INTERVALS[choice("method", method, INTERVALS)](mtbf, cost))
 
 
 def goodput(interval, cost, mtbf, restart=0.0):
@@ -204,8 +200,7 @@ def goodput(interval, cost, mtbf, restart=0.0):
     >>> [round(goodput(minutes, 1, 185.5847), 3) for minutes in (5, 18.6, 120)]
     [0.82, 0.9, 0.703]
     """
-    interval, cost, mtbf, restart = broadcast(interval=number("interval", interval), cost=number("cost", cost, zero=True), mtbf=number("mtbf", mtbf),
-                                              restart=number("restart", restart, zero=True))
+    interval, mtbf, cost, restart = numbers(locals(), "interval mtbf", zero="cost restart")
     segment = (interval + cost) / mtbf
     return plain(interval / mtbf * np.exp(-restart / mtbf - segment) / -np.expm1(-segment))
 
@@ -232,8 +227,7 @@ def rent(chips, seconds, usd_per_chip_hour):
     >>> rent(20_000, 91.25 * 86400, usd_per_chip_hour=1.0)
     43800000.0
     """
-    chips, seconds, price = broadcast(chips=number("chips", chips), seconds=number("seconds", seconds),
-                                      usd_per_chip_hour=number("usd_per_chip_hour", usd_per_chip_hour, zero=True))
+    chips, seconds, price = numbers(locals(), "chips seconds", zero="usd_per_chip_hour")
     return plain(formula(kernels.rent)(seconds, chips, price))
 
 
@@ -260,8 +254,7 @@ def depreciation(usd, years, residual=0.0, interest=0.0):
     >>> round(depreciation(31250, 4), 2)
     0.89
     """
-    usd, years, residual, interest = broadcast(usd=number("usd", usd, zero=True), years=number("years", years),
-                                               residual=number("residual", residual, zero=True), interest=number("interest", interest, zero=True))
+    years, usd, residual, interest = numbers(locals(), "years", zero="usd residual interest")
     log_growth = years * np.log1p(interest)
     safe = np.where(interest > 0, log_growth, 1.0)
     annuity = np.where(interest > 0, interest / -np.expm1(-safe), 1.0 / years)
@@ -308,14 +301,11 @@ def tco(usd_per_chip, years, watts_per_chip, usd_per_kwh, load=1.0, pue=1.0, usd
     >>> round(tco(31_250, 4, 1_389, usd_per_kwh=0.06, load=0.8, pue=1.25).usd_per_hour, 3)
     0.975
     """
-    price, share, watts, room = broadcast(
-        usd_per_chip=number("usd_per_chip", usd_per_chip, zero=True), upkeep=number("upkeep", upkeep, zero=True),
-        watts_per_chip=number("watts_per_chip", watts_per_chip), usd_per_kw_month=number("usd_per_kw_month", usd_per_kw_month, zero=True))
-    parts = broadcast(
+    watts, price, share, room = numbers(locals(), "watts_per_chip", zero="usd_per_chip upkeep usd_per_kw_month")
+    return Ownership(*map(plain, broadcast(
         capital=depreciation(usd_per_chip, years, residual, interest),
         energy=energy_cost(site_energy(1, watts_per_chip, 3600.0, load, pue), usd_per_kwh),
-        hosting=watts / 1e3 * room * 12.0 / HOURS_PER_YEAR, upkeep=price * share / HOURS_PER_YEAR)
-    return Ownership(*map(plain, parts))
+        hosting=watts / 1e3 * room * 12.0 / HOURS_PER_YEAR, upkeep=price * share / HOURS_PER_YEAR)))
 
 
 def break_even(usd_to_own, rent_usd_per_hour, own_usd_per_hour=0.0):
@@ -326,8 +316,7 @@ def break_even(usd_to_own, rent_usd_per_hour, own_usd_per_hour=0.0):
     >>> round(break_even(31_250, rent_usd_per_hour=2.5, own_usd_per_hour=0.5))  # hours
     15625
     """
-    own, price, run = broadcast(usd_to_own=number("usd_to_own", usd_to_own, zero=True), rent_usd_per_hour=number("rent_usd_per_hour", rent_usd_per_hour),
-                                own_usd_per_hour=number("own_usd_per_hour", own_usd_per_hour, zero=True))
+    price, own, run = numbers(locals(), "rent_usd_per_hour", zero="usd_to_own own_usd_per_hour")
     saved = price - run
     return plain(np.where(saved > 0, own / np.where(saved > 0, saved, 1.0), np.inf))
 
@@ -347,15 +336,13 @@ def break_even_utilisation(utilisation, usd_ratio, peak_ratio):
     float or ndarray
         A fraction; above 1 the chip cannot break even.
     """
-    used, usd, peak = broadcast(utilisation=fraction("utilisation", utilisation), usd_ratio=number("usd_ratio", usd_ratio),
-                                peak_ratio=number("peak_ratio", peak_ratio))
+    usd, peak, used = numbers(locals(), "usd_ratio peak_ratio", fractions="utilisation")
     return plain(used * usd / peak)
 
 
 def payback(usd_invested, usd_per_year):
     """Years until a yearly net income has paid an investment back, without interest."""
-    invested, income = broadcast(
-        usd_invested=number("usd_invested", usd_invested, zero=True), usd_per_year=number("usd_per_year", usd_per_year))
+    income, invested = numbers(locals(), "usd_per_year", zero="usd_invested")
     return plain(invested / income)
 
 
@@ -384,7 +371,7 @@ def npv(income, costs, rate):
     >>> round(npv([0, 60, 60], [100, 0, 0], rate=0.1), 2)
     4.13
     """
-    income, costs = broadcast(income=number("income", income, zero=True), costs=number("costs", costs, zero=True))
+    income, costs = numbers(locals(), zero="income costs")
     if income.ndim == 0:
         raise BadValue(f"income={income:g}, costs={costs:g}: one value a year is needed in at least one of them")
     flow, rate = broadcast(flow=income - costs, rate=number("rate", rate, zero=True)[..., None])
@@ -454,8 +441,7 @@ def queue_wait(utilisation, service_seconds, variation=1.0):
     >>> [round(queue_wait(load, 1), 2) for load in (0.5, 0.9, 0.99)]
     [1.0, 9.0, 99.0]
     """
-    used, service, cv = broadcast(utilisation=number("utilisation", utilisation, zero=True),
-                                  service_seconds=number("service_seconds", service_seconds), variation=number("variation", variation, zero=True))
+    service, used, cv = numbers(locals(), "service_seconds", zero="utilisation variation")
     stable = used < 1
     odds = np.where(stable, used, 1.0) / np.where(stable, 1.0 - used, 1.0)
     return plain(np.where(stable, odds * (1.0 + cv**2) / 2.0 * service, np.inf))

@@ -2,8 +2,6 @@
 
 `decode` and `prefill` call it with ``stack="calibrated"``, `serve` for every step of an engine.
 """
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,11 +31,6 @@ class Shard:
     def ranks(self) -> float:
         """Chips of one stage."""
         return self.tensor * self.attention_data
-
-
-def _storage(model: Transformer, weights):
-    """The dtype of everything but the experts."""
-    return "bf16" if weights in FOUR_BIT and model.moe_layers else weights
 
 
 def attention_products(model: Transformer, tensor: float) -> list[tuple[float, float]]:
@@ -122,7 +115,7 @@ def forward_parts(model: Transformer, chip: Chip, load: Load, at: Shard, weights
     -------
     dict of str to float or ndarray
     """
-    dtype = _storage(model, weights)
+    dtype = "bf16" if weights in FOUR_BIT and model.moe_layers else weights  # of all but the experts
     tokens, dense = load.tokens, model.layers - model.moe_layers
     rows = tokens / at.attention_data
     return {

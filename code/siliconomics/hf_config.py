@@ -1,6 +1,4 @@
 """Reads the shape of a transformer from a Hugging Face ``config.json``."""
-from __future__ import annotations
-
 from .checks import BadValue, whole
 
 UNGATED = {"gpt2", "gpt_neox", "opt", "bloom", "mpt", "falcon", "RefinedWeb", "RefinedWebModel", "gpt_bigcode", "nemotron"}

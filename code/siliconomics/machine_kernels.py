@@ -390,7 +390,7 @@ def measure_sweep(batches: int = 400, contexts: int = 2500, seconds: float = 0.5
         several turns. Then the "bytes" that a configuration stores and the "flops" of the kernel's source.
     """
     axes = (np.arange(1.0, 1 + whole("batches", batches, least=1)), np.linspace(128.0, 32_768.0, whole("contexts", contexts, least=1)))
-    grid = Grid.of(["Llama 2 70B", "Mixtral 8x7B"], ["H100 SXM", "MI300X"], 8, *axes, "bf16", "bf16", "roofline", 2.0, None)
+    grid = Grid(["Llama 2 70B", "Mixtral 8x7B"], ["H100 SXM", "MI300X"], 8, *axes, "bf16", "bf16", "roofline", 2.0, None)
     arrays, blocks, whole_systems = _arrays(grid.shape), grid.tasks(BLOCK), grid.tasks(grid.batch.size * grid.context.size)
     jobs = {"kernel": (kernels.sweep_block, blocks), "stores": (store_block, blocks), "numpy": (with_numpy, whole_systems),
             "numpy in blocks": (with_numpy, blocks)}

@@ -1,11 +1,9 @@
 """Who has the compute? Shares, concentration, inequality, H100-equivalents."""
-from __future__ import annotations
-
 import numpy as np
 
 from .catalog import chip as find_chip
-from .checks import BadValue, choice, number, plain
-from .tables import table
+from .checks import BadValue, choice, known, number, plain, refuse
+from .tables import frame, table
 from .units import DTYPE_BYTES
 
 
@@ -78,8 +76,7 @@ def hhi(shares, normalise: bool = True):
     if normalise:
         return plain(((100 * given / total) ** 2).sum(axis=-1))
     wrong = (total <= 1.5) | (total > 150)  # fractions or counts, not rounded percentages
-    if wrong.any():
-        raise BadValue(f"shares sum to {total[wrong].flat[0]:g}: percentages are needed with normalise=False")
+    refuse("sum of shares", total, wrong, "percentages are needed with normalise=False")
     return plain((given**2).sum(axis=-1))
 
 
@@ -189,6 +186,40 @@ def shipments():
         maker, chip, start and end of the quarter, units with their 5 and 95 % limits, h100e (Epoch's H100-equivalents,
         by 8-bit peak) with theirs, and the source.
     """
-    import pandas as pd
+    return frame(table("shipments"))
 
-    return pd.DataFrame([{**row, "source": ";".join(row["source"])} for row in table("shipments")])
+
+def owned(date: str, column: str = "h100e") -> dict:
+    """What each owner had bought by the end of a quarter, of all makers together: Epoch AI's medians.
+
+    Parameters
+    ----------
+    date : str
+        The last day of a quarter from 2022 on, "2025-12-31".
+    column : {"h100e", "h100e_p05", "h100e_p95", "units", "units_p05", "units_p95"}
+        H100-equivalents by 8-bit peak, or chips, or the 5 and 95 % limits; a missing one counts as 0.
+
+    Returns
+    -------
+    dict
+        Owner -> amount, the largest first. "China": sold there openly, without Huawei's chips; "Other": not named; xAI at year ends.
+        Sums of medians, or of limits, are no medians or limits.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such date or column.
+
+    Examples
+    --------
+    >>> max(owned("2025-12-31").items(), key=lambda pair: pair[1])
+    ('Google', 5049814)
+    """
+    rows = table("owners")
+    known("date", date, {row["date"] for row in rows})
+    known("column", column, [name for name in rows[0] if name.startswith(("h100e", "units"))])
+    totals = {}
+    for row in rows:
+        if row["date"] == date:
+            totals[row["owner"]] = totals.get(row["owner"], 0) + (row[column] or 0)
+    return dict(sorted(totals.items(), key=lambda pair: -pair[1]))

@@ -1,6 +1,4 @@
 """Measurements, published ones and the book's own, one row each, with their times in seconds."""
-from __future__ import annotations
-
 from .catalog import chip as find_chip
 from .checks import BadValue
 from .decode import mbu

@@ -6,14 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import broadcast, choice, number, plain
+from .checks import choice, number, numbers, plain
 
 FIBRE_SPEED = 2.08188e8  # m/s in glass of refractive index 1.44
-
-
-def _inputs(bytes, n, bandwidth, latency):
-    return broadcast(bytes=number("bytes", bytes, zero=True), n=number("n", n, least=1.0),
-                     bandwidth=number("bandwidth", bandwidth), latency=number("latency", latency, zero=True))
 
 
 def all_gather_seconds(bytes, n, bandwidth, latency=0):
@@ -37,7 +32,7 @@ def all_gather_seconds(bytes, n, bandwidth, latency=0):
     >>> f"{all_gather_seconds(1e9, 8, 450e9) * 1e3:.3f} ms"
     '1.944 ms'
     """
-    size, n, rate, hop = _inputs(bytes, n, bandwidth, latency)
+    rate, size, hop, n = numbers(locals(), "bandwidth", zero="bytes latency", one="n")
     return plain((n - 1) / n * size / rate + (n - 1) * hop)
 
 
@@ -64,7 +59,7 @@ def all_reduce_seconds(bytes, n, bandwidth, latency=0, algorithm: str = "ring"):
     """
     if choice("algorithm", algorithm, ("ring", "tree")) == "ring":
         return plain(2 * np.asarray(all_gather_seconds(bytes, n, bandwidth, latency)))
-    size, n, rate, hop = _inputs(bytes, n, bandwidth, latency)
+    rate, size, hop, n = numbers(locals(), "bandwidth", zero="bytes latency", one="n")
     return plain(np.where(n > 1, 2 * size / rate + 2 * np.ceil(np.log2(n)) * hop, 0.0))
 
 
@@ -73,7 +68,7 @@ def tree_crossover_bytes(n, bandwidth, latency):
 
     Both times are lines in the size; the ring has the smaller slope, the tree the smaller offset.
     """
-    _, n, rate, hop = _inputs(0, n, bandwidth, latency)
+    rate, hop, n = numbers(locals(), "bandwidth", zero="latency", one="n")
     return plain(np.maximum(0.0, n * rate * hop * (n - 1 - np.ceil(np.log2(n)))))
 
 
@@ -87,15 +82,14 @@ def bus_bandwidth(bytes, seconds, n):
     >>> f"{bus_bandwidth(1e9, 5e-3, 8) / 1e9:.0f} GB/s"
     '350 GB/s'
     """
-    size, time, n = broadcast(bytes=number("bytes", bytes), seconds=number("seconds", seconds), n=number("n", n, least=1.0))
+    size, time, n = numbers(locals(), "bytes seconds", one="n")
     return plain(2 * (n - 1) / n * size / time)
 
 
 def hierarchical_all_reduce_seconds(bytes, inner, outer, inner_bandwidth, outer_bandwidth, latency=0):
     """Reduce-scatter inside a node of `inner` chips, all-reduce the shards over `outer` nodes, all-gather inside."""
-    inside = np.asarray(all_reduce_seconds(bytes, inner, inner_bandwidth, latency))
-    shard = number("bytes", bytes, zero=True) / number("inner", inner, least=1.0)
-    return plain(inside + all_reduce_seconds(shard, outer, outer_bandwidth, latency))
+    inside = all_reduce_seconds(bytes, inner, inner_bandwidth, latency)
+    return inside + all_reduce_seconds(np.divide(bytes, inner), outer, outer_bandwidth, latency)
 
 
 def all_to_all_seconds(bytes, n, bandwidth, latency=0):
@@ -165,6 +159,5 @@ def local_sgd_overhead(bytes, bandwidth, step_seconds, local_steps):
     >>> round(local_sgd_overhead(2 * 7e9, 1e9, 10, local_steps=500), 4)
     0.0028
     """
-    size, rate, step, local = broadcast(bytes=number("bytes", bytes), bandwidth=number("bandwidth", bandwidth),
-                                        step_seconds=number("step_seconds", step_seconds), local_steps=number("local_steps", local_steps, least=1.0))
+    size, rate, step, local = numbers(locals(), "bytes bandwidth step_seconds", one="local_steps")
     return plain(size / rate / (local * step))

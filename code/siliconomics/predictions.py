@@ -1,47 +1,37 @@
 """How near is the model to what was measured? Predictions with an interval for any table of measurements.
 
 A row says what was run and what was measured; `predict` answers in the row's own quantity and unit. Columns are those of
-data/measurements.csv, serving.csv, training_steps.csv and gemm.csv; the spellings that other tables use are in `ALIASES`.
+data/measurements.csv, serving.csv, training_steps.csv and gemm.csv; the spellings that other tables use are in data/aliases.csv.
 """
-from __future__ import annotations
-
 import json
 import math
 import re
+from functools import cache
 
 import numpy as np
 
 from .calibrate import gemm_seconds, interval, pass_interval
-from .catalog import chip as find_chip
-from .catalog import model as find_model
+from .catalog import chip as find_chip, model as find_model
 from .checks import BadValue, UnknownName
 from .forward import Shard, forward_seconds
 from .serving import assumed_cache, serve
-from .tables import DATA, schema
+from .tables import DATA, schema, table
 from .training import REPEATED
 from .transformer import Load, Transformer
 from .units import DTYPE_BYTES
 
-ALIASES = {  # other tables' columns -> ours
-    "accelerator": "chip", "system": "chip", "n_chips": "chips", "num_gpus": "chips", "weight_dtype": "weights", "precision": "weights", "kv_dtype": "kv",
-    "compute_dtype": "dtype", "gemm_dtype": "dtype", "framework": "software", "backend": "software", "prompt_tokens": "prompt",
-    "prompt_len": "prompt", "output_tokens": "output", "output_len": "output", "context_len": "context", "tp": "tensor", "pp": "pipeline",
-    "dp": "data", "cp": "context_parallel", "ep": "expert", "moe_ep": "expert", "attention_dp": "attention_data", "seq_len": "sequence",
-    "microbatch": "micro_batch"}
 QUANTITIES = {  # quantity -> (seconds, row) -> value
     "seconds": lambda t, r: t, "tokens_per_second_per_user": lambda t, r: 1 / t, "tokens_per_second": lambda t, r: _tokens(r) / t,
     "tokens_per_second_per_chip": lambda t, r: _tokens(r) / t / r["chips"], "flops_per_second": lambda t, r: 2 * r["m"] * r["n"] * r["k"] / t}
-SPELLINGS = {  # other names of quantities -> ours
-    "latency": "seconds", "seconds_per_token": "seconds", "tpot": "seconds", "decode_latency_per_token": "seconds", "prefill_seconds": "seconds",
-    "prefill_latency": "seconds", "gemm_latency": "seconds", "decode_tokens_per_s_per_seq": "tokens_per_second_per_user",
-    "output_tokens_per_s": "tokens_per_second", "prefill_tokens_per_s": "tokens_per_second", "prefill_tokens_per_second": "tokens_per_second",
-    "decode_tokens_per_s_per_chip": "tokens_per_second_per_chip", "gemm_tflops": "flops_per_second"}
-TRAINED = {  # and of quantities of a training step
-    "step_time": "step_seconds", "iteration_time": "step_seconds", "seconds": "step_seconds", "tokens_per_s_per_chip": "tokens_per_second_per_chip",
-    "achieved_tflops_per_chip": "flops_per_second_per_chip"}
 UNITS = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "TFLOP/s": 1e12, "TFLOP/s/chip": 1e12}
 ONE_AT_A_TIME = ("llama.cpp", "exllamav2")  # split a model by layers: one chip works on a sequence at a time
 SHAPE = ("layers", "d_model", "heads", "kv_heads", "head_dim", "d_ff", "vocab")
+
+
+@cache
+def _ours(kind: str) -> dict[str, str]:
+    """What other tables call a column, a phase, a quantity or a training quantity -> our name of it."""
+    return {row["alias"]: row["name"] for row in table("aliases") if row["kind"] == kind}
 
 
 def _missing(value) -> bool:
@@ -62,15 +52,11 @@ def _shape(row: dict) -> Transformer:
         return Transformer(str(row["model"]), **{size: int(row[size]) for size in SHAPE})
 
 
-KINDS = {"decode": "decode", "decode_step": "decode", "prefill": "prefill", "serving": "serving", "serving_latency": "serving",
-         "train": "training", "train_step": "training", "kernel_gemm": "gemm"}
-
-
 def _kind(row: dict, columns) -> str:
     """What a row is about: what it says itself, else what only such a table has a column for."""
     for column in ("eval_kind", "phase"):
-        if row.get(column) in KINDS:
-            return KINDS[row[column]]
+        if row.get(column) in _ours("phase"):
+            return _ours("phase")[row[column]]
     for column, kind in (("concurrency", "serving"), ("sequences", "training"), ("k", "gemm"), ("output", "decode")):
         if column in columns:
             return kind
@@ -79,13 +65,14 @@ def _kind(row: dict, columns) -> str:
 
 def normal(raw: dict) -> dict:
     """One row under our column names, without empty cells, with defaults that the formats leave out."""
-    row = {ALIASES.get(column, column): value for column, value in raw.items() if not _missing(value) and ALIASES.get(column) not in raw}
-    row["kind"] = _kind(row, {ALIASES.get(column, column) for column in raw})
+    ours = _ours("column")
+    row = {ours.get(column, column): value for column, value in raw.items() if not _missing(value) and ours.get(column) not in raw}
+    row["kind"] = _kind(row, {ours.get(column, column) for column in raw})
     if row["kind"] == "training":
         return row
-    for ours, theirs in (("seconds_per_token", "tpot_seconds"), ("seconds_per_token", "tpot_ms"), ("seconds", "us")):
+    for quantity, theirs in (("seconds_per_token", "tpot_seconds"), ("seconds_per_token", "tpot_ms"), ("seconds", "us")):
         if "quantity" not in row and theirs in row:
-            row |= {"quantity": ours, "value": row[theirs], "unit": theirs.rpartition("_")[2].replace("seconds", "s")}
+            row |= {"quantity": quantity, "value": row[theirs], "unit": theirs.rpartition("_")[2].replace("seconds", "s")}
     return {"chips": 1, "batch": 1.0, "weights": row.get("dtype", "bf16"), "unit": "s", "quantity": "seconds"} | row
 
 
@@ -135,7 +122,8 @@ def _serving(row: dict) -> tuple:
 def _training(row: dict) -> dict:
     """The row in the columns of training_steps.csv: whole numbers whole, None where nothing is stated."""
     kinds = schema("training_steps")["columns"]
-    stated = {"as_of": str(row.get("date", "2024")), "basis": "model_full", **row, "quantity": TRAINED.get(row["quantity"], row["quantity"])}
+    stated = {"as_of": str(row.get("date", "2024")), "basis": "model_full", **row}
+    stated["quantity"] = _ours("training quantity").get(row["quantity"], row["quantity"])
     if "params_b" in row:
         stated["params"] = 1e9 * row["params_b"]
     if row.get("batch_unit") == "sequences":
@@ -157,20 +145,16 @@ def _gemm(row: dict) -> tuple:
 PREDICTORS = {"decode": _pass, "prefill": _pass, "serving": _serving, "gemm": _gemm}
 
 
-def predict_row(raw: dict) -> tuple[float, float, float]:
-    """(predicted, low, high) of one row, in its own quantity and unit."""
-    return _predicted(normal(raw))
-
-
-def _predicted(row: dict) -> tuple[float, float, float]:
+def predicted(row: dict) -> tuple[float, float, float]:
+    """(predicted, low, high) of one row as `normal` gives it, in its own quantity and unit."""
     scale = UNITS.get(row.get("unit"), 1.0)
     if row["kind"] == "training":
         from .train_calibration import predict_training
 
         return tuple(value / scale for value in predict_training(_training(row)))
-    quantity = SPELLINGS.get(row["quantity"], row["quantity"])
+    quantity = _ours("quantity").get(row["quantity"], row["quantity"])
     if quantity not in QUANTITIES:
-        raise BadValue(f"quantity={row['quantity']!r}: one of {', '.join((*QUANTITIES, *SPELLINGS))} is needed")
+        raise BadValue(f"quantity={row['quantity']!r}: one of {', '.join((*QUANTITIES, *_ours('quantity')))} is needed")
     central, *ends = (QUANTITIES[quantity](seconds, row) / scale for seconds in PREDICTORS[row["kind"]](row))
     return central, min(ends), max(ends)
 
@@ -206,7 +190,7 @@ def predict(measurements):
     for raw in measurements.to_dict("records"):
         try:
             row = normal(raw)
-            found = tuple(map(float, _predicted(row)))
+            found = tuple(map(float, predicted(row)))
             rows.append((*found, found[0] / float(row.get("value", np.nan)) - 1.0, ""))
         except (ValueError, KeyError) as error:
             why = f"column {error} is needed" if type(error) is KeyError else str(error)

@@ -1,9 +1,7 @@
 """Which resource limits a kernel?"""
-from __future__ import annotations
-
 from . import kernels
 from .catalog import chip as find_chip
-from .checks import broadcast, number, plain
+from .checks import numbers, plain
 from .kernels import plain as formula
 from .units import dtype_bytes
 
@@ -40,7 +38,7 @@ def attainable(intensity, chip, dtype: str = "bf16", chips=1):
     '214.4 TFLOP/s'
     """
     chip = find_chip(chip)
-    intensity, chips = broadcast(intensity=number("intensity", intensity, zero=True), chips=number("chips", chips))
+    chips, intensity = numbers(locals(), "chips", zero="intensity")
     return plain(formula(kernels.attainable)(intensity, chips * chip.peak[dtype], chips * chip.bandwidth))
 
 
@@ -86,7 +84,7 @@ def memory_floor(bytes_read, chip, chips=1):
         Seconds.
     """
     chip = find_chip(chip)
-    read, chips = broadcast(bytes_read=number("bytes_read", bytes_read, zero=True), chips=number("chips", chips))
+    chips, read = numbers(locals(), "chips", zero="bytes_read")
     return plain(formula(kernels.memory_floor)(read, chips, chip.bandwidth))
 
 
@@ -114,6 +112,6 @@ def matmul_seconds(m, n, k, chip, dtype: str = "bf16", storage=None, chips=1):
     ----------
     Williams, Waterman, Patterson (2009), Roofline.
     """
-    m, n, k, chips = broadcast(m=number("m", m), n=number("n", n), k=number("k", k), chips=number("chips", chips))
+    m, n, k, chips = numbers(locals(), "m n k chips")
     flops, moved = formula(kernels.matmul_flops)(m, n, k), (m * k + k * n + m * n) * dtype_bytes(dtype if storage is None else storage, "storage")
     return plain(flops / attainable(flops / moved, chip, dtype, chips))

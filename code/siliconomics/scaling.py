@@ -1,12 +1,10 @@
 """How should a compute budget be split between parameters and tokens, and how sure are we?"""
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from .checks import BadValue, broadcast, choice, fraction, number, plain, scalar
+from .checks import BadValue, broadcast, choice, number, numbers, plain, refuse, scalar
 from .tables import table
 
 PF_DAY = 1e15 * 86400.0  # Kaplan's unit of compute, in FLOP
@@ -61,10 +59,8 @@ def scaling_fit(fit) -> Fit:
     return fit if isinstance(fit, Fit) else _published()[choice("fit", fit, _published())]
 
 
-def _reducible(loss, fit: Fit) -> np.ndarray:
-    loss = number("loss", loss)
-    if (loss <= fit.irreducible).any():
-        raise BadValue(f"loss={loss.min():g}: more than {fit.irreducible:g}, which no model of this fit gets below, is needed")
+def _reducible(loss: np.ndarray, fit: Fit) -> np.ndarray:
+    refuse("loss", loss, loss <= fit.irreducible, f"more than {fit.irreducible:g}, which no model of this fit gets below, is needed")
     return loss - fit.irreducible
 
 
@@ -96,7 +92,7 @@ def loss(params, tokens, fit="hoffmann"):
     1.947
     """
     fit = scaling_fit(fit)
-    params, tokens = broadcast(params=number("params", params), tokens=number("tokens", tokens))
+    params, tokens = numbers(locals(), "params tokens")
     return plain(fit.irreducible + fit.a / params**fit.alpha + fit.b / tokens**fit.beta)
 
 
@@ -129,8 +125,8 @@ def tokens_for(params, loss, fit="hoffmann"):
     ('3e+11', inf)
     """
     fit = scaling_fit(fit)
-    params, gap = broadcast(params=number("params", params), loss=_reducible(loss, fit))
-    left = gap - fit.a / params**fit.alpha
+    params, loss = numbers(locals(), "params loss")
+    left = _reducible(loss, fit) - fit.a / params**fit.alpha
     with np.errstate(divide="ignore"):
         return plain((fit.b / np.maximum(left, 0.0)) ** (1.0 / fit.beta))
 
@@ -201,10 +197,9 @@ def lifetime_optimal(loss, inference_tokens, fit="hoffmann", training_mfu=1.0, i
     [['7.05e+09', '2.98e+11'], ['2.11e+09', '2.07e+12']]
     """
     fit = scaling_fit(fit)
-    gap, served, train_use, serve_use, train_usd, serve_usd = broadcast(
-        loss=_reducible(loss, fit), inference_tokens=number("inference_tokens", inference_tokens, zero=True),
-        training_mfu=fraction("training_mfu", training_mfu), inference_mfu=fraction("inference_mfu", inference_mfu),
-        training_usd=number("training_usd", training_usd), inference_usd=number("inference_usd", inference_usd))
+    loss, train_usd, serve_usd, served, train_use, serve_use = numbers(
+        locals(), "loss training_usd inference_usd", zero="inference_tokens", fractions="training_mfu inference_mfu")
+    gap = _reducible(loss, fit)
     with np.errstate(divide="ignore"):  # no demand: log(0) = -inf is the right limit
         log_demand = np.log(served / 3.0) + np.log(train_use / serve_use) + np.log(serve_usd / train_usd)
     log_tokens = _stationary(np.log(gap), log_demand, fit)
@@ -240,8 +235,7 @@ def lifetime_flops(params, tokens, inference_tokens=0.0):
     >>> f"{lifetime_flops(8e9, 15e12):.3g}", f"{lifetime_flops(8e9, 15e12, 45e12):.3g}"
     ('7.2e+23', '1.44e+24')
     """
-    n, d, served = broadcast(params=number("params", params), tokens=number("tokens", tokens),
-                             inference_tokens=number("inference_tokens", inference_tokens, zero=True))
+    n, d, served = numbers(locals(), "params tokens", zero="inference_tokens")
     return plain(6.0 * n * d + 2.0 * n * served)
 
 
@@ -357,8 +351,7 @@ def fit_parametric(params, tokens, losses, delta=1e-3, tolerance=1e-14) -> Fit:
     """
     from scipy.optimize import least_squares
 
-    n, d, y = (np.log(np.atleast_1d(a)) for a in broadcast(
-        params=number("params", params), tokens=number("tokens", tokens), losses=number("losses", losses)))
+    n, d, y = (np.log(np.atleast_1d(a)) for a in numbers(locals(), "params tokens losses"))
     if n.ndim != 1 or n.size < 5 or np.ptp(n) == 0 or np.ptp(d) == 0:
         raise BadValue(f"losses has shape {n.shape}: a row of at least 5 runs that differ in params and in tokens is needed")
     delta, tolerance = scalar("delta", delta), scalar("tolerance", tolerance)
@@ -398,7 +391,7 @@ def growth_per_year(before, after, years):
     >>> round(growth_per_year(1, 100, 4), 3)
     3.162
     """
-    before, after, years = broadcast(before=number("before", before), after=number("after", after), years=number("years", years))
+    before, after, years = numbers(locals(), "before after years")
     return plain((after / before) ** (1.0 / years))
 
 
@@ -436,6 +429,5 @@ def growth_gap(fast, slow, years, period=2.0):
     >>> round(growth_gap(3.0, 1.6, 20))
     537
     """
-    fast, slow, years, period = broadcast(
-        fast=number("fast", fast), slow=number("slow", slow), years=number("years", years, zero=True), period=number("period", period))
+    fast, slow, period, years = numbers(locals(), "fast slow period", zero="years")
     return plain((fast / slow) ** (years / period))

@@ -1,15 +1,11 @@
 """How long does a user wait for a token while others are served? Continuous batching on the calibrated forward pass."""
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import calibrate, kernels
-from .catalog import Chip
-from .catalog import chip as find_chip
-from .catalog import model as find_model
-from .checks import BadValue, broadcast, number, plain, scalar
+from .catalog import Chip, chip as find_chip, model as find_model
+from .checks import BadValue, numbers, plain, scalar
 from .forward import Shard, forward_seconds
 from .kernels import plain as formula
 from .transformer import Load, Transformer
@@ -113,14 +109,14 @@ def serve(model, chip, chips=1, concurrency=1, prompt=1024, output=1024, weights
     tensor = n / (data * stages)
     if tensor != int(tensor):
         raise BadValue(f"chips={n:g} is not a multiple of attention_data x pipeline = {attention_data} x {pipeline}")
-    users, prompt, output, price = broadcast(
-        concurrency=number("concurrency", concurrency, least=1.0), prompt=number("prompt", prompt, least=1.0), output=number("output", output, least=1.0),
-        usd_per_chip_hour=np.float64(np.nan) if usd_per_chip_hour is None else number("usd_per_chip_hour", usd_per_chip_hour, zero=True))
+    users, prompt, output, price = numbers(locals(), one="concurrency prompt output", optional="usd_per_chip_hour")
     at = Shard(tensor, data, stages)
     known = (software, "host_step") in calibrate.stored("serving")
     seconds, first, batch = steady(model, chip, at, users, prompt, output, weights, kv, compute, host_of(software if known else "mean"))
     held, rate = model.weight_bytes(dtype_bytes(weights, "weights")), batch / seconds
-    low, high, basis = _interval(model, chip, chip.compute_dtype(weights, compute), known)
+    kind, unknown = "experts" if model.moe_layers else "dense", [] if known else ["unknown software"]
+    low, high, basis = calibrate.model_interval("serving", kind, chip, chip.compute_dtype(weights, compute), unknown)
+    basis += "; engine measured" if known else "; engine unknown: mean of others"
     label = f"{model.name} on {n:g} x {chip.name}, {weights}, {users.flat[0]:g} users" if users.size == 1 else model.name
     return Serving(*map(plain, (seconds, first, rate, formula(kernels.usd_per_mtok)(price * n, rate), seconds * low, seconds * high,
                                 batch, np.full(np.shape(seconds), held < n * chip.memory_bytes))), basis, label)
@@ -134,13 +130,6 @@ def assumed_cache(weights) -> str:
 def host_of(software: str) -> tuple[float, float]:
     """Host seconds that an engine adds to a step, and to it for each sequence."""
     return tuple(calibrate.constant("serving", software, c) for c in ("host_step", "host_sequence"))
-
-
-def _interval(model: Transformer, chip: Chip, dtype: str, known: bool) -> tuple[float, float, str]:
-    """80 % limits of measured over predicted, of models left out, and of engines or chips if this one was not measured."""
-    kind = "experts" if model.moe_layers else "dense"
-    low, high, basis = calibrate.model_interval("serving", kind, chip, dtype, [] if known else ["unknown software"])
-    return low, high, f"{basis}; {'engine measured' if known else 'engine unknown: mean of others'}"
 
 
 def room_for(model: Transformer, chip: Chip, at: Shard, context, weights, kv):

@@ -3,13 +3,10 @@
 A sweep is an outer product. One *system* is a model on n chips with its data types; its constants are hoisted, and a
 compiled loop runs over batch x context. Threads take the systems here, a Dask cluster takes them elsewhere: the same loop.
 """
-from __future__ import annotations
-
 import os
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from itertools import product
 from threading import Thread
@@ -18,8 +15,7 @@ from time import perf_counter
 import numpy as np
 
 from . import kernels
-from .catalog import chip as find_chip
-from .catalog import model as find_model
+from .catalog import chip as find_chip, model as find_model
 from .checks import BadValue, choice, flag, number, scalar
 from .decode import STACKS, decode
 from .kernels import plain as formula
@@ -34,36 +30,18 @@ REDUCED = 1 << 19  # and of one that only reduces, which is several times as fas
 PATIENCE = 3.0  # seconds before a progress bar shows
 
 
-@dataclass(frozen=True)
 class Grid:
     """The axes of a sweep, checked."""
 
-    models: tuple
-    chips: tuple
-    n_chips: np.ndarray
-    batch: np.ndarray
-    context: np.ndarray
-    weights: tuple
-    kv: tuple
-    overlap: bool
-    prices: tuple
-    compute: str | None
-
-    @classmethod
-    def of(cls, models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute) -> "Grid":
-        models, chips = tuple(map(find_model, _listed("models", models))), tuple(map(find_chip, _listed("chips", chips)))
-        vectors = {name: number(name, np.atleast_1d(value), zero=name == "context")
-                   for name, value in (("n_chips", n_chips), ("batch", batch), ("context", context))}
-        for name, vector in vectors.items():
-            if vector.ndim != 1:
-                raise BadValue(f"{name} has shape {vector.shape}: a list of numbers is needed")
-        weights, kv = _listed("weights", weights), _listed("kv", kv)
-        for dtype in weights + kv:
-            dtype_bytes(dtype, "weights or kv")
-        by_chip = usd_per_chip_hour if isinstance(usd_per_chip_hour, dict) else dict.fromkeys(chips, usd_per_chip_hour)
+    def __init__(self, models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute):
+        self.models, self.chips = tuple(map(find_model, _listed("models", models))), tuple(map(find_chip, _listed("chips", chips)))
+        self.n_chips, self.batch, self.context = _vector("n_chips", n_chips), _vector("batch", batch), _vector("context", context, zero=True)
+        self.weights, self.kv = _listed("weights", weights), _listed("kv", kv)
+        self.widths = {dtype: dtype_bytes(dtype, "weights or kv") for dtype in self.weights + self.kv}
+        self.overlap, self.compute = choice("stack", stack, STACKS) == "overlap", compute
+        by_chip = usd_per_chip_hour if isinstance(usd_per_chip_hour, dict) else dict.fromkeys(self.chips, usd_per_chip_hour)
         asked = {find_chip(name).name: price for name, price in by_chip.items()}
-        prices = tuple(np.nan if asked.get(c.name) is None else scalar("usd_per_chip_hour", asked[c.name], zero=True) for c in chips)
-        return cls(models, chips, *vectors.values(), weights, kv, choice("stack", stack, STACKS) == "overlap", prices, compute)
+        self.prices = tuple(np.nan if asked.get(c.name) is None else scalar("usd_per_chip_hour", asked[c.name], zero=True) for c in self.chips)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -72,17 +50,20 @@ class Grid:
 
     def systems(self) -> Iterator[tuple[tuple[int, ...], tuple]]:
         """Yield (index into the first five axes, arguments of the compiled loops)."""
-        wide, deep = {w: dtype_bytes(w) for w in self.weights}, {k: dtype_bytes(k) for k in self.kv}
-        read = {(m, w): np.asarray(self.models[m].weight_bytes_read(self.batch, wide[w])) for m, w in product(range(self.shape[0]), wide)}
-        cache = {(m, k): np.asarray(self.models[m].kv_bytes(self.context, deep[k])) for m, k in product(range(self.shape[0]), deep)}
-        for m, c, n, w, k in product(*map(range, self.shape[:5])):
-            model, chip, weights, kv = self.models[m], self.chips[c], self.weights[w], self.kv[k]
-            yield (m, c, n, w, k), self._system(model, chip, self.n_chips[n], weights, self.prices[c], wide[weights], read[m, weights], cache[m, kv])
+        read = {(m, w): np.asarray(model.weight_bytes_read(self.batch, self.widths[w])) for m, model in enumerate(self.models) for w in self.weights}
+        cache = {(m, k): np.asarray(model.kv_bytes(self.context, self.widths[k])) for m, model in enumerate(self.models) for k in self.kv}
+        floor = formula(kernels.memory_floor)
+        for index in product(*map(range, self.shape[:5])):
+            model, chip, n, weights, kv, price = self.system(index)
+            rate, kept = n * chip.peak[chip.compute_dtype(weights, self.compute)], cache[index[0], kv]
+            yield index, (self.overlap, self.batch, floor(read[index[0], weights], n, chip.bandwidth),
+                          2.0 * model.compute_params * self.batch / rate, floor(kept, n, chip.bandwidth), kept,
+                          model.weight_bytes(self.widths[weights]), n * chip.memory_bytes, n * price / 3600.0)
 
-    def _system(self, model, chip, n, weights, price, width, read, cache) -> tuple:
-        floor, rate = formula(kernels.memory_floor), n * chip.peak[chip.compute_dtype(weights, self.compute)]
-        return (self.overlap, self.batch, floor(read, n, chip.bandwidth), 2.0 * model.compute_params * self.batch / rate,
-                floor(cache, n, chip.bandwidth), cache, model.weight_bytes(width), n * chip.memory_bytes, n * price / 3600.0)
+    def system(self, index) -> tuple:
+        """Model, chip, number of chips, data types of weights and cache, and price of a chip hour at one index."""
+        m, c, n, w, k = index
+        return self.models[m], self.chips[c], self.n_chips[n], self.weights[w], self.kv[k], self.prices[c]
 
     def tasks(self, block: int) -> list[tuple]:
         """(index of the system, first row, arguments with the batch cut to at most `block` configurations)."""
@@ -92,12 +73,17 @@ class Grid:
 
     def row(self, index, batch: float, context) -> dict:
         """Names and numbers of one configuration, evaluated by `decode`."""
-        m, c, n, w, k = index
-        step = decode(self.models[m], self.chips[c], self.n_chips[n], batch, context, self.weights[w], self.kv[k],
-                      STACKS[int(self.overlap)], None if np.isnan(self.prices[c]) else self.prices[c], self.compute)
-        where = {"model": self.models[m].name, "chip": self.chips[c].name, "n_chips": float(self.n_chips[n]), "batch": float(batch),
-                 "context": context, "weights": self.weights[w], "kv": self.kv[k]}
+        model, chip, n, weights, kv, price = self.system(index)
+        step = decode(model, chip, n, batch, context, weights, kv, STACKS[int(self.overlap)], None if np.isnan(price) else price, self.compute)
+        where = dict(zip(DIMS, (model.name, chip.name, float(n), float(batch), context, weights, kv)))
         return where | {name: getattr(step, name) for name in NUMBERS} | {"bound": step.bound, "fits": step.fits}
+
+
+def _vector(name: str, values, **domain) -> np.ndarray:
+    vector = number(name, np.atleast_1d(values), **domain)
+    if vector.ndim != 1:
+        raise BadValue(f"{name} has shape {vector.shape}: a list of numbers is needed")
+    return vector
 
 
 def _listed(name: str, values) -> tuple:
@@ -115,49 +101,40 @@ def _results(function, tasks: list[tuple], client, what: str) -> Iterator[tuple[
     Ctrl-C ends the iteration early; what was yielded stays.
     """
     bar, start = None, perf_counter()
-    try:
+    with suppress(KeyboardInterrupt), ExitStack() as at_end:
         for done, (task, result) in enumerate((_on_cluster if client is not None else _on_threads)(function, tasks, client), start=1):
             if bar is None and perf_counter() - start > PATIENCE:  # a short run never pays for the bar
                 from tqdm import tqdm
 
-                bar = tqdm(total=len(tasks), initial=done, desc=what, disable=None, unit="block")
+                bar = at_end.enter_context(closing(tqdm(total=len(tasks), initial=done, desc=what, disable=None, unit="block")))
             elif bar is not None:
                 bar.update()
             yield task, result
-    except KeyboardInterrupt:
-        pass
-    finally:
-        if bar is not None:
-            bar.close()
 
 
 def _on_threads(function, tasks, _) -> Iterator[tuple[tuple, object]]:
     """The calling thread works too, and each takes the next task: a pool would put one thread more than cores to work."""
-    left, ended, errors = deque(tasks), deque(), []
+    left, ended, errors = iter(tasks), deque(), []
 
-    def take() -> None:
-        with suppress(IndexError):  # another thread took the last one
-            task = left.popleft()
+    def work() -> Iterator[None]:
+        """One turn a task; all threads draw from the same iterator, so that emptying it stops them."""
+        for task in left:
             try:
                 ended.append((task, function(task)))
             except BaseException as error:  # raised again below, once what others have finished is handed out
                 errors.append(error)
-                left.clear()
-
-    def work() -> None:
-        while left:
-            take()
+                list(left)
+            yield
 
     small = sum(args[1].size * args[4].size for _, _, args in tasks) < BLOCK  # done before a thread has started
-    helpers = [Thread(target=work, daemon=True) for _ in range(0 if small else (os.cpu_count() or 1) - 1)]
+    helpers = [Thread(target=list, args=[work()], daemon=True) for _ in range(0 if small else (os.cpu_count() or 1) - 1)]
     for helper in helpers:
         helper.start()
     try:
-        while left:
-            take()
+        for _ in work():
             yield from _drained(ended)
     finally:
-        left.clear()
+        list(left)
         for helper in helpers:
             helper.join()
     yield from _drained(ended)
@@ -231,7 +208,7 @@ def sweep(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="b
     """
     import xarray as xr
 
-    grid = Grid.of(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute)
+    grid = Grid(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute)
     arrays = _arrays(grid.shape) if out is None else _arrays_of(out, grid.shape)
     tasks, done = grid.tasks(BLOCK), set()
 
@@ -239,8 +216,7 @@ def sweep(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="b
         index, start, args = task
         kernels.sweep_block(*args, *(a[index][start:start + args[1].size] for a in arrays))
 
-    for task, result in _results(store if client is None else _block, tasks, client, "sweep"):
-        index, start, args = task
+    for (index, start, args), result in _results(store if client is None else _block, tasks, client, "sweep"):
         for array, block in zip(arrays, result or ()):
             array[index][start:start + args[1].size] = block
         done.add((index, start))
@@ -266,11 +242,6 @@ def _allowed(where: dict | None) -> tuple[bool, float]:
     if where:
         raise BadValue(f"where has {list(where)}: 'fits', 'seconds' (at most) or 'tokens_per_second_per_user' (at least) are known")
     return must_fit, slowest
-
-
-def _best_of(task, **conditions):
-    """The smallest value of one task, its row and its column."""
-    return kernels.best_block(*task[2], **conditions)
 
 
 def best(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf16", stack: str = "roofline",
@@ -309,9 +280,12 @@ def best(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="bf
         raise BadValue("minimise and maximise: give one of them")
     target, sign = (maximise, -1.0) if maximise else (minimise or "usd_per_mtok", 1.0)
     index, (must_fit, slowest) = NUMBERS.index(choice("minimise or maximise", target, NUMBERS)), _allowed(where)
-    grid = Grid.of(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute)
+    grid = Grid(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute)
     tasks, found, done = grid.tasks(REDUCED), None, 0
-    smallest = partial(_best_of, must_fit=must_fit, slowest=slowest, index=index, sign=sign)
+
+    def smallest(task):
+        return kernels.best_block(*task[2], must_fit, slowest, index, sign)
+
     for (system, start, _), (value, row, column) in _results(smallest, tasks, client, "best"):
         done += 1
         if row >= 0 and (found is None or (value, system, start) < found[:3]):  # ties go to the first in the order of the axes
@@ -360,7 +334,7 @@ def pareto(models, chips, n_chips=1, batch=1, context=2048, weights="bf16", kv="
 
     signs = {name: 1.0 if name in ("seconds", "memory_bytes", "usd_per_mtok") else -1.0 for name in NUMBERS}
     axes = [part for axis, name in (("x", x), ("y", y)) for part in (NUMBERS.index(choice(axis, name, NUMBERS)), signs[name])]
-    grid, allowed = Grid.of(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute), _allowed(where)
+    grid, allowed = Grid(models, chips, n_chips, batch, context, weights, kv, stack, usd_per_chip_hour, compute), _allowed(where)
     tasks, front, done = grid.tasks(REDUCED), np.empty((0, 5)), 0
     while done < len(tasks):  # rounds of growing size: the front of one round filters the next
         part = tasks[done:done + max(8, done)]

@@ -1,6 +1,4 @@
 """Reads the data files and enforces `data/schema.json` on every row."""
-from __future__ import annotations
-
 import csv
 import datetime
 import json
@@ -132,6 +130,13 @@ def write(path, name: str, rows) -> None:
 def table(name: str) -> tuple[dict, ...]:
     """The rows of ``data/<name>.csv``, typed and checked, each a dict."""
     return read((DATA / f"{name}.csv").read_text(encoding="utf8"), name)
+
+
+def frame(rows):
+    """Rows of a table as a pandas DataFrame, the sources of each joined by semicolons."""
+    import pandas as pd
+
+    return pd.DataFrame([{**row, "source": ";".join(row["source"])} for row in rows])
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,16 @@
 """How long does a training step take on real software? A few shares of the peaks, fitted to published runs.
 
-``python -m siliconomics.calibrate`` refits them from data/training_steps.csv and rewrites their rows of
+``python -m siliconomics.refit`` refits them from data/training_steps.csv and rewrites their rows of
 data/efficiencies.csv. A step is arithmetic, memory traffic, exposed and hidden communication (`train_parts`) over fitted shares,
 times a factor for the software: its own, else that of its kind, else 1 with a wider interval.
 """
-from __future__ import annotations
-
 import math
 from functools import cache
 
 import numpy as np
 
 from .calibrate import family
-from .catalog import Chip
-from .catalog import chip as find_chip
+from .catalog import Chip, chip as find_chip
 from .tables import table
 from .train_parts import step_parts
 from .train_runs import quantity, step_of

@@ -1,6 +1,4 @@
 """Where does a training step spend its time? Each kind of work of one chip, at full rates: nothing here is fitted."""
-from __future__ import annotations
-
 import math
 from functools import cache
 

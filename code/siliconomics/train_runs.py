@@ -1,11 +1,7 @@
 """What did a published training run really run? Its step as inputs; what the source leaves out is derived by one rule for all."""
-from __future__ import annotations
-
 import math
 
-from .catalog import Chip
-from .catalog import chip as find_chip
-from .catalog import model as find_model
+from .catalog import Chip, chip as find_chip, model as find_model
 from .checks import UnknownName
 from .training import Layout, _step_memory
 from .transformer import Transformer

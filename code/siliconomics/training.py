@@ -1,16 +1,12 @@
 """What fraction of the FLOPs paid for becomes model, and what does a run cost?"""
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import kernels
-from .catalog import Chip
-from .catalog import chip as find_chip
-from .catalog import model as find_model
-from .checks import BadValue, broadcast, choice, fraction, number, plain, scalar, whole
+from .catalog import Chip, chip as find_chip, model as find_model
+from .checks import BadValue, choice, number, numbers, plain, scalar, whole
 from .kernels import plain as formula
 from .network import all_gather_seconds, all_reduce_seconds, all_to_all_seconds
 from .transformer import Transformer
@@ -51,9 +47,8 @@ def mfu(tokens_per_second, model, chip, chips=1, context=None, dtype: str = "bf1
     '0.462'
     """
     model, chip = find_model(model), find_chip(chip)
-    rate, chips, context = broadcast(
-        tokens_per_second=number("tokens_per_second", tokens_per_second), chips=number("chips", chips),
-        context=number("context", 0 if context is None else context, zero=True))
+    context = 0 if context is None else context
+    rate, chips, context = numbers(locals(), "tokens_per_second chips", zero="context")
     flops = model.flops_per_token(context, training=training, causal=causal)
     return plain(formula(kernels.mfu)(rate, flops, chips, chip.peak[dtype]))
 
@@ -135,11 +130,8 @@ def train_run(model, chip, chips, tokens, mfu, usd_per_chip_hour=None, watts_per
     chip = find_chip(chip)
     named = isinstance(model, (str, Transformer))
     params = find_model(model).compute_params if named else number("model (a name, a Transformer or parameters)", model)
-    price = np.nan if usd_per_chip_hour is None else number("usd_per_chip_hour", usd_per_chip_hour, zero=True)
-    watts = np.nan if watts_per_chip is None else number("watts_per_chip", watts_per_chip, zero=True)
-    params, chips, tokens, used, price, watts, pue = broadcast(
-        params=params, chips=number("chips", chips), tokens=number("tokens", tokens), mfu=fraction("mfu", mfu),
-        usd_per_chip_hour=price, watts_per_chip=watts, pue=number("pue", pue, least=1.0))
+    params, chips, tokens, pue, used, price, watts = numbers(
+        locals(), "params chips tokens", one="pue", fractions="mfu", optional="usd_per_chip_hour watts_per_chip")
     seconds = formula(kernels.training_seconds)(params, tokens, chips, chip.peak[dtype], used)
     return Run(plain(seconds), plain(formula(kernels.rent)(seconds, chips, price)), plain(formula(kernels.energy)(seconds, chips, watts, pue)))
 
@@ -166,26 +158,25 @@ class Layout:
 
     @classmethod
     def of(cls, model, chips, sequences, tensor, pipeline, data, micro_batch, interleave, context_parallel, expert) -> "Layout":
-        sizes = {name: whole(name, value, least=1) for name, value in dict(
-            chips=chips, tensor=tensor, pipeline=pipeline, micro_batch=micro_batch, interleave=interleave,
-            context_parallel=context_parallel, expert=expert).items()}
-        model_ranks = sizes["tensor"] * sizes["pipeline"] * sizes["context_parallel"]
-        data = sizes["chips"] // model_ranks if data is None else whole("data", data, least=1)
-        if data * model_ranks != sizes["chips"]:
+        counts = dict(chips=chips, tensor=tensor, pipeline=pipeline, context_parallel=context_parallel, expert=expert,
+                      micro_batch=micro_batch, interleave=interleave)
+        chips, tensor, pipeline, context_parallel, expert, micro_batch, interleave = (whole(*count, least=1) for count in counts.items())
+        model_ranks = tensor * pipeline * context_parallel
+        data = chips // model_ranks if data is None else whole("data", data, least=1)
+        if data * model_ranks != chips:
             raise BadValue(f"chips={chips} is not tensor x pipeline x context_parallel x data = {model_ranks} x {data}")
-        if data % sizes["expert"] or sizes["expert"] > max(model.experts, 1):
+        if data % expert or expert > max(model.experts, 1):
             raise BadValue(f"expert={expert}: a divisor of data={data} and at most the model's {model.experts} experts is needed")
-        if sizes["pipeline"] * sizes["interleave"] > model.layers or (sizes["interleave"] > 1 and sizes["pipeline"] == 1):
+        if pipeline * interleave > model.layers or (interleave > 1 and pipeline == 1):
             raise BadValue(f"pipeline={pipeline} x interleave={interleave}: at most {model.layers} layers can be dealt out, "
                            "and only a pipeline is interleaved")
-        if sizes["tensor"] > model.heads:
+        if tensor > model.heads:
             raise BadValue(f"tensor={tensor}: at most the model's {model.heads} heads can be split")
-        micro_batches = sequences / (data * sizes["micro_batch"])
+        micro_batches = sequences / (data * micro_batch)
         if micro_batches != int(micro_batches) or micro_batches < 1:
             raise BadValue(f"batch_tokens / sequence = {sequences:g} sequences do not fill data={data} ranks with whole "
                            f"micro-batches of {micro_batch}")
-        return cls(sizes["tensor"], sizes["pipeline"], sizes["context_parallel"], data, sizes["expert"],
-                   sizes["micro_batch"], sizes["interleave"], int(micro_batches))
+        return cls(tensor, pipeline, context_parallel, data, expert, micro_batch, interleave, int(micro_batches))
 
 
 @dataclass(frozen=True)
@@ -209,7 +200,10 @@ class Step:
 
 
 def bubble_fraction(pipeline, micro_batches, interleave=1):
-    """Share of a step in which a pipeline stage idles: (p-1)/(m v + p-1).
+    """Share of a step in which a pipeline stage idles: (p-1)/(m v + p-1) from m = p micro-batches on.
+
+    With fewer, a stage waits until a micro-batch comes round to its next chunk: p v + m - 1 turns for m v of work, so that
+    at most m of the p stages ever work at once.
 
     Parameters
     ----------
@@ -219,11 +213,10 @@ def bubble_fraction(pipeline, micro_batches, interleave=1):
     Returns
     -------
     float or ndarray
-        A fraction below 1. Source: Narayanan et al. (2021), section 2.2.
+        A fraction below 1. Source: Narayanan et al. (2021), section 2.2, which divides by the time without a bubble.
     """
-    p, m, v = broadcast(pipeline=number("pipeline", pipeline, least=1.0), micro_batches=number("micro_batches", micro_batches, least=1.0),
-                        interleave=number("interleave", interleave, least=1.0))
-    return plain((p - 1) / (m * v + p - 1))
+    p, m, v = numbers(locals(), one="pipeline micro_batches interleave")
+    return plain(1 - m * v / (v * np.maximum(m, p) + np.minimum(m, p) - 1))
 
 
 def _shards(model: Transformer, at: Layout) -> tuple[tuple[float, float], ...]:

@@ -1,6 +1,4 @@
 """How many parameters, bytes and FLOPs does a token cost? The shape of a decoder-only transformer and its counts."""
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -105,10 +103,10 @@ class Transformer:
 
     def __post_init__(self):
         for field in fields(self):
-            if field.type == "int":
+            if field.type is int:
                 least = 1 if field.name in ("layers", "d_model", "heads", "kv_heads", "head_dim", "vocab") else 0
                 object.__setattr__(self, field.name, whole(field.name, getattr(self, field.name), least=least))
-            elif field.type == "bool":
+            elif field.type is bool:
                 flag(field.name, getattr(self, field.name))
         rules = {
             "heads must be a multiple of kv_heads": self.heads % self.kv_heads == 0,

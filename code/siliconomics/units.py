@@ -1,6 +1,4 @@
 """Bytes per value of each data type, and the one place where numbers become text."""
-from __future__ import annotations
-
 import math
 
 from .checks import BadValue, nearest, scalar

@@ -75,7 +75,7 @@ def timed(call, at_least: float = 0.1, warm: bool = False):
 
 
 def grid_calls(given: dict) -> dict:
-    grid = Grid.of(**given, weights="bf16", kv="bf16", stack="roofline", compute=None)
+    grid = Grid(**given, weights="bf16", kv="bf16", stack="roofline", compute=None)
     tasks, systems, arrays = grid.tasks(BLOCK), list(grid.systems()), _arrays(grid.shape)
     return {"sweep": lambda: si.sweep(**given), "store fresh": lambda: fill(store_block, tasks, _arrays(grid.shape)),
             "kernel": lambda: fill(kernels.sweep_block, tasks, arrays), "store": lambda: fill(store_block, tasks, arrays),

@@ -28,10 +28,42 @@ def test_hhi(shares, normalise, want):
 
 
 def test_buyers_of_2023_by_omdia():
-    rows = [row["units"] for row in table("gpu_buyers") if row["year"] == 2023]
+    rows = [row["units"] for row in table("gpu_buyers") if row["source"] == ("omdia_h100_2023",)]
     assert sorted(rows) == sorted(1000 * v for v in OMDIA) and sum(rows) == 650_000
     assert sum(sorted(rows)[-2:]) / sum(rows) == pytest.approx(0.4615, abs=5e-5)
     assert markets.gini(rows) == pytest.approx(0.3923, abs=5e-5)
+
+
+def test_epochs_buyers_are_the_buyers_of_its_own_counts():
+    """Purchases of a year lie inside what was shipped, and end in the owners' stock: two other files of the same export."""
+    rows = {(row["buyer"], row["chip"], row["year"]): row for row in table("gpu_buyers") if row["source"] == ("epoch_chips_2026",)}
+    assert all(row["units_p05"] is None or row["units_p05"] < row["units"] < row["units_p95"] for row in rows.values()) and len(rows) == 14
+    assert rows["China", "H100 SXM", 2023]["units"] == pytest.approx(units("NVIDIA", 2023, ("H800",))["NVIDIA"], abs=1)
+    assert rows["Google", "TPU", 2024]["units"] == units("Google", 2024)["Google"]
+    for owner in ("Microsoft", "Meta", "Amazon", "Google"):
+        before, after = ({row["date"]: row for row in table("owners") if (row["owner"], row["maker"]) == (owner, "NVIDIA")}[f"{y}-12-31"] for y in (2023, 2024))
+        chips, equivalents = (after[key] - before[key] for key in ("units", "h100e"))
+        blackwell = (equivalents - chips) / (5000 / 1979 - 1)  # of 2024 are only H100 with H200, and B200 at 5,000 TFLOP/s
+        assert rows[owner, "Hopper", 2024]["units"] == pytest.approx(chips - blackwell, rel=0.02)
+
+
+def test_where_omdia_and_epoch_part():
+    """The span that chapter 12 names, from the figures of both by hand."""
+    ratios = [224_450 / 150_000, 117_754 / 150_000, 85_640 / 50_000, 115_429 / (50_000 + 30_000 + 25_000 + 20_000), 363_050 / 224_000, 79_969 / 96_000]
+    rows = {(row["buyer"], row["chip"], row["year"], "epoch_chips_2026" in row["source"]): row["units"] for row in table("gpu_buyers")}
+    china = sum(rows[b, "H100 SXM", 2023, False] for b in ("Tencent", "Baidu", "Alibaba", "ByteDance"))
+    found = [rows[b, c, y, True] / rows[b, c, y, False] for b, c, y in (
+        ("Microsoft", "H100 SXM", 2023), ("Meta", "H100 SXM", 2023), ("Google", "H100 SXM", 2023), ("Meta", "Hopper", 2024), ("Microsoft", "MI300X", 2024))]
+    found.insert(3, rows["China", "H100 SXM", 2023, True] / china)
+    assert found == pytest.approx(ratios)
+
+
+def test_a_quarter_of_nvidia_is_not_a_quarter_of_the_calendar():
+    """Epoch's medians for the fiscal quarters that end in October 2023 and January 2024: H100 and H800 by hand."""
+    said = {row["quantity"]: row["value"] for row in table("company_events")}
+    assert said["H100 and H800 from August to October 2023"] == 287_660 + 62_251
+    assert said["H100 and H800 from November 2023 to January 2024"] == 479_327
+    assert (287_660 + 62_251) / 400_000 == pytest.approx(0.875, abs=5e-4)
 
 
 @pytest.mark.parametrize("year, chips, want", [

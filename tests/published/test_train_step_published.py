@@ -45,6 +45,22 @@ def test_bubble_over_ideal_time(p, m, v, over_ideal):
     assert share / (1 - share) == pytest.approx(over_ideal, rel=1e-14)
 
 
+def turns(p, m, v):
+    """Turns of one forward pass, played out: chunk c of a micro-batch runs on stage c mod p; groups of p go round together."""
+    ready, done, turn = {(b // p, 0, b) for b in range(m)}, 0, 0
+    while done < m * p * v:
+        picked = [min(task for task in ready if task[1] % p == stage) for stage in {task[1] % p for task in ready}]
+        ready = ready - set(picked) | {(group, c + 1, b) for group, c, b in picked if c + 1 < p * v}
+        done, turn = done + len(picked), turn + 1
+    return turn
+
+
+@pytest.mark.parametrize("p, m, v", [(4, 8, 2), (4, 4, 3), (8, 8, 1), (16, 16, 7), (4, 2, 3), (16, 4, 7), (16, 1, 7), (8, 3, 1), (1, 5, 1)])
+def test_bubble_of_a_schedule_played_out(p, m, v):
+    share = si.bubble_fraction(p, m, v)
+    assert share == pytest.approx(1 - m * v / turns(p, m, v), abs=1e-14) and share >= 1 - m / p
+
+
 def test_four_micro_batches_a_stage_hide_most_of_the_bubble():
     """GPipe (Huang et al. 2019), section 2.3: negligible from M >= 4 K on; there it is below a fifth."""
     assert si.bubble_fraction(8, 32) == pytest.approx(7 / 39) and si.bubble_fraction(8, 32) < 0.2

@@ -276,6 +276,15 @@ def test_ledger_keeps_its_headings_in_view_on_a_desk(visit):
     assert 0 <= head["y"] < 100 and table["x"] + table["width"] <= DESKTOP["width"]
 
 
+def test_ledger_keeps_its_headings_in_view_on_a_phone(visit):
+    page = visit(viewport=PHONE, is_mobile=True).open("book/ledger")
+    box = ".pst-scrollable-table-container:has(table.ledger)"
+    page.evaluate(f"() => {{ const box = document.querySelector('{box}'); box.scrollIntoView(); box.scrollTop = 9000; }}")
+    around, head = page.locator(box).bounding_box(), page.locator("table.ledger th").first.bounding_box()
+    assert page.evaluate(f"document.querySelector('{box}').scrollTop") == 9000
+    assert abs(head["y"] - around["y"]) < 3 and around["height"] < PHONE["height"]
+
+
 def test_ledger_links_to_the_section_that_computes_a_claim(visit, site):
     page = visit(viewport=DESKTOP).open("book/ledger")
     links = page.evaluate("() => [...document.querySelectorAll('table.ledger tbody tr')].map(r => r.cells[5].querySelector('a')).filter(Boolean).map(a => a.getAttribute('href'))")

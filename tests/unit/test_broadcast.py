@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 import pytest
 import siliconomics as si
+from siliconomics import checks
 
 MODEL, CHIP = si.model("Mixtral 8x7B"), si.chip("H100 SXM")
 FUNCTIONS = {  # name -> (function, numeric arguments with a value each)
@@ -93,3 +94,27 @@ def test_inputs_are_not_written_to():
 def test_text_of_an_array_result_says_how_many():
     assert "2 configurations" in str(si.decode(MODEL, CHIP, batch=[1, 2]))
     assert "2 configurations" in str(si.prefill(MODEL, CHIP, batch=[1, 2]))
+
+
+# --- the arguments of a function ------------------------------------------------------------------------------------
+
+def checked(a, b=0, c=1, d=0.5, e=None):
+    return checks.numbers(locals(), "a", zero="b", one="c", fractions="d", optional="e")
+
+
+def test_arguments_come_in_the_order_of_their_names():
+    assert checked(2)[:4] == [2, 0, 1, 0.5] and np.isnan(checked(2)[4])
+    assert checks.numbers({"x": 1, "y": 2}, "y", zero="x") == [2, 1]
+    assert [v.tolist() for v in checked([2, 3], b=[[1], [4]])][:2] == [[[2, 3], [2, 3]], [[1, 1], [4, 4]]]
+
+
+@pytest.mark.parametrize("given", [dict(a=0), dict(a=1, b=-1), dict(a=1, c=0.5), dict(a=1, d=0), dict(a=1, d=1.5), dict(a=1, e=-1), dict(a=None)])
+def test_each_argument_keeps_to_its_domain(given):
+    name = list(given)[-1]
+    with pytest.raises(si.BadValue, match=f"^{name}={given[name]}"):
+        checked(**given)
+
+
+def test_arguments_whose_shapes_clash_are_named():
+    with pytest.raises(si.BadValue, match=r"a \(2,\), b \(3,\)"):
+        checked([1, 2], b=[1, 2, 3])

@@ -4,7 +4,7 @@ import csv
 import numpy as np
 import pytest
 import siliconomics as si
-from siliconomics import calibrate, fit_kernels
+from siliconomics import calibrate, fit_kernels, refit
 from siliconomics.tables import DATA, schema
 
 MEASURED = list(fit_kernels.MEASURED)
@@ -40,9 +40,9 @@ def test_stored_constants_are_the_refitted_ones():
 def test_rewrite_replaces_its_own_rows_and_keeps_the_others(tmp_path, monkeypatch):
     columns = list(schema("efficiencies")["columns"])
     row = lambda component, text: dict.fromkeys(columns, text) | {"component": component}
-    monkeypatch.setattr(calibrate, "DATA", tmp_path)
-    calibrate.rewrite(("gemm", "training"), [row("training", "1"), row("gemm", "2")])
-    calibrate.rewrite(("gemm",), [row("gemm", "3")])
+    monkeypatch.setattr(refit, "DATA", tmp_path)
+    refit.rewrite(("gemm", "training"), [row("training", "1"), row("gemm", "2")])
+    refit.rewrite(("gemm",), [row("gemm", "3")])
     with open(tmp_path / "efficiencies.csv", encoding="utf8", newline="") as file:
         assert list(csv.DictReader(file)) == [row("gemm", "3"), row("training", "1")]
 

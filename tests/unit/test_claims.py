@@ -18,12 +18,12 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "S01": 20_000 * 2190.0, "F18": 20_000 * 2190.0, "S02": 2500 * 250_000.0, "S04": 2.15e25 / (989.4e12 * 0.40 * 90 * 86_400),
     "S05": 3.14e23 / 1.92e21, "S06": 3.14e23 / 1.12e23, "S07": 1.12e23 / 1.92e21, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
     "M06": (989.4e12 / 3.35e12) / (312e12 / 2.039e12), "M16": 1978.9 / 312, "B01": 989.4e12 / 3.35e12, "B03": (1.75e15 / 8e12) / (989.4e12 / 3.35e12),
-    "S11": (3.8e26 / 2.1e25) ** (365.25 / 715) / (2.1e25 / 3.14e23) ** (365.25 / 1021), "S21": 2.56, "M09": 2.46 * 3e11 / 3.6e6 / 10_791,
+    "S11": (3.8e26 / 2.1e25) ** (365.25 / 715) / (2.1e25 / 1.92e21) ** (365.25 / 1490), "S21": (1_594_414 / 303_403) ** 0.5, "M09": 2.46 * 3e11 / 3.6e6 / 10_791,
     "M11": 9.894e19, "M12": 0.25, "D01": 11.2 / 500 / (6 * 70e9 * 2e6 / (7000 * 989.4e12 * 0.4)), "D02": 19, "D03": 9e6 / 2.08188e8,
     "D04": (8 / 7) ** 10, "D05": 1.59e9 * 0.078, "D06": 20_480 * 1.389 * 0.8 * 1.25 * 8760 * 0.083, "D07": 90e12 / 8760, "D08": 14 * 1.8e12,
     "S03": 20_000 * 95 * 86_400 * 312e12 * 0.34, "S12": 6 * 70e9 * 2e12 / (1000 * 312e12 * 0.4347) / 86_400, "S13": 4e6,
-    "S17": 6 * 20e24 / (312e12 * 0.533) / 3600 * 1.5, "S18": 6 * 20e26 / (312e12 * 0.533) / 3600 * 1.5,
-    "S19": 6 * 70e9 * 1.4e12 / (312e12 * 0.45) / 3600 * 1.5, "M03": 200 / 312, "M07": 54 / 34 - 1, "B23": 0.998 / 0.61 / (0.002 / 0.39),
+    "S17": 6 * 20e24 / (312e12 * 0.511) / 3600 * 1.5, "S18": 6 * 20e26 / (312e12 * 0.511) / 3600 * 1.5,
+    "S19": 6 * 70e9 * 1.4e12 / (312e12 * 0.4347) / 3600 * 1.5, "M03": 200 / 312, "M07": 54 / 34 - 1, "B23": 0.998 / 0.61 / (0.002 / 0.39),
     "M04": 1007 * (6 * 64_862_437_376 + 12 * 80 * 8192 * 2048) / 989.4e12, "M15": 238_300 * (6 * 540.36e9 + 12 * 118 * 48 * 256 * 2048) / (6144 * 275e12),
     "M05": 1.42 / 3600 / 1.95e-6 * (6 * 405_853_388_800 + 6 * 126 * 16_384 * 8192) / 989.4e12,
     "M10": 1.42 / 3600 / 1.95e-6 * (6 * 405_853_388_800 + 12 * 126 * 16_384 * 8192) / 989.4e12,
@@ -32,6 +32,9 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "S09": 2.1e25 / 3.14e23, "S10": 5e25 / 2.1e25, "S14": 3.76 / 2.578, "O01": 50 / 70, "F11": 1.1e11, "F12": 711 / 365.25,
     "C07": 423_514 + 19_838, "C08": 16_000 / (3.14159265358979 * 9e4 / (4 * 814) - 3.14159265358979 * 300 / 1628**0.5) / ((1 - math.exp(-0.814)) / 0.814) ** 2,
     "C09": 80 * 15.0, "C20": 8e9 / (31.8 * 1_048_576),
+    "C01": 260_088 + 56_333, "C02": 1_007_084, "C03": 3_837_761, "C04": 6_119 + 32_481 + 1_007_084 + 2_678_614,
+    "C05": 834_956 + 1_293_973 + 2_631_539, "T03": (1_236_936 + 3_812_878) / (3_151_494 + 264_522), "T11": 600_000 * 5 * 8760 * 1.6,
+    "F10": 0.4, "F14": 4_424 / 100_000, "C12": 2, "C13": 0.83, "C15": 6, "C16": 1506 / 365.25, "C17": 0.96,
     "B12": 250 / 60 / 0.75, "B13": 8 * 3.35e12 / 2e12, "B14": 8 * 3.35e12 / 33.33 / 2, "B22": 0.5,
 }
 
@@ -65,6 +68,11 @@ def test_verdicts_hang_on_the_passes_that_nobody_published():
 def test_a_tiny_fraction_of_gpt3_is_a_third():
     assert si.verdict("S08").verdict == "refuted"
     assert si.verdict("S08", other="GPT-3 175B").computed == pytest.approx(1.12 / 3.14, rel=1e-12)
+
+
+def test_what_hangs_on_sizes_never_published_stays_open():
+    """GPT-3.5 in both: a method that works, or a ratio that speaks against the claim, settles nothing."""
+    assert [si.verdict(id).verdict for id in ("S14", "S15")] == ["open", "open"]
 
 
 def test_the_range_of_gpt4_turns_two_verdicts(monkeypatch):
@@ -102,7 +110,7 @@ def test_verdicts_of_chapter_1_and_its_examples():
 
 
 def test_verdicts_of_chapter_6():
-    words = {"reproduced": "S21 M09 M11 M12 D03 D04 D05 D06 D07", "refuted": "S11", "partly": "D08", "computed": "D01", "dated": "D02"}
+    words = {"reproduced": "S21 M09 M12 D03 D04 D05 D06 D07", "refuted": "S11", "partly": "M11 D08", "computed": "D01", "dated": "D02"}
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
 
 
@@ -113,8 +121,11 @@ def test_what_else_the_claims_of_chapter_6_say():
     assert si.verdict("D08", bytes_per_param=6).computed == pytest.approx(10.8e12)
     assert si.verdict("M11", dtype="fp8").computed / (20_000 * 312e12) == pytest.approx(31.7, abs=0.05)
     assert si.verdict("D07").computed / 1389 == pytest.approx(7.3e6, rel=0.02)
-    low, high = (si.verdict("S11", flop_between=flop) for flop in (4.4e25, 8.2e24))
-    assert (low.verdict, high.verdict) == ("refuted", "reproduced") and (round(low.ratio, 1), round(high.ratio, 1)) == (0.5, 2.2)
+    edges = {first: [si.verdict("S11", first=first, flop_between=flop) for flop in (4.4e25, 8.2e24)] for first in ("GPT-2 1.5B", "GPT-3 175B")}
+    assert {first: [(edge.verdict, round(edge.ratio, 2)) for edge in found] for first, found in edges.items()} == {
+        "GPT-2 1.5B": [("refuted", 0.26), ("refuted", 0.91)], "GPT-3 175B": [("refuted", 0.51), ("reproduced", 2.21)]}
+    assert si.verdict("S11", first="GPT-3 175B").ratio == pytest.approx(0.976, abs=5e-4)
+    assert [si.verdict("S21", year=year).computed ** 0.5 for year in (2023, 2024)] == pytest.approx([1.514, 1.421], abs=1e-3)
 def test_verdicts_of_chapter_5():
     words = {"reproduced": "S01 S02 S04 S17 S18 S19 M03 M04 M07 M08 M10 M15 B23", "partly": "S03 S12", "refuted": "S13", "dated": "M05"}
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
@@ -124,8 +135,15 @@ def test_verdicts_of_chapter_5():
 def test_readings_of_chapter_5_under_other_inputs():
     assert si.verdict("S12", chip="H100 SXM", mfu=0.229).ratio == pytest.approx(1, abs=0.01)
     assert si.verdict("S12", mfu=0.725).ratio == pytest.approx(1, abs=0.01) and 1 < si.verdict("S12", mfu=0.60).ratio < 1.5
+    assert si.verdict("S19", mfu=0.45).ratio == pytest.approx(1, abs=0.005)
     assert si.verdict("S19", params=30e9).computed == pytest.approx(326e3, rel=0.02)
+    assert si.verdict("S19", params=30e9, mfu=0.45).computed == pytest.approx(326e3, rel=0.02)
     assert si.verdict("S03", mfu=0.42).ratio == pytest.approx(1, abs=0.01)
+    assert si.verdict("S03", chips=25_000).computed == pytest.approx(2.18e25, rel=0.002)
+    epoch, = (row["usd"] for row in table("training_costs") if (row["model"], row["basis"], row["edition"]) == ("GPT-4", "purchase", "2026"))
+    assert epoch * 20_000 / 25_000 == pytest.approx(645e6, rel=1e-3)
+    assert si.verdict("S04", mfu=0.346).computed == pytest.approx(8077, abs=1)
+    assert [si.verdict("S17", mfu=mfu).verdict for mfu in (0.4, 0.6)] == ["partly", "partly"]
     assert si.verdict("M07", before=0.295, after=0.395).computed == pytest.approx(0.34, abs=0.005)
     assert si.verdict("M10", context=None).computed == pytest.approx(0.498, abs=5e-4)
     assert si.verdict("M04", tokens_per_second_per_chip=410, chip="A100 SXM 80GB").computed == pytest.approx(0.533, abs=0.002)
@@ -252,7 +270,7 @@ def test_a_written_chapter_leaves_none_of_its_claims_without_a_verdict():
     assert {"01", "02", "03", "07"} <= written
     assert {"01", "03", "04", "07"} <= written
     assert [id for id, row in LEDGER.items() if row["chapter"] in written and si.verdict(id).verdict == "not yet computed"] == []
-    assert {id for id, row in LEDGER.items() if row["chapter"] in written} - {"B21"} <= set(SETTLED)
+    assert {id for id, row in LEDGER.items() if row["chapter"] in written} - {"B21", "C14", "C18", "C19"} <= set(SETTLED)  # words and a date, no number
 
 
 @pytest.mark.parametrize("change, flops, word", [({"causal": False}, 6 + 12 * 80 * 64 * 128 * 4096 / 68_976_648_192, "partly"), ({"context": 0}, 6, "reproduced")])

@@ -48,6 +48,8 @@ def test_a_link_leads_to_the_section_that_computes_the_claim():
     path, = notebooks.chapters(directives.ROOT, "07")
     assert directives.section_of("B08", path) == ("section 7.4", "four-claims-about-one-card")
     assert directives.section_of("B21", path) == ("chapter 7", "verdicts")  # ruled, computed nowhere
+    path, = notebooks.chapters(directives.ROOT, "05")
+    assert {directives.section_of(id, path)[0] for id in ("S01", "S02", "M05")} == {"section 5.7", "section 5.1"}
 
 
 def test_tallies_of_a_small_book(book):

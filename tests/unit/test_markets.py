@@ -95,3 +95,24 @@ def test_shipments_have_sane_bands():
     frame = markets.shipments()
     assert (frame.units_p05 <= frame.units).all() and (frame.units <= frame.units_p95).all() and (frame.start < frame.end).all()
     assert set(frame.maker) == {"NVIDIA", "Google", "AMD", "Amazon"} and (frame.source != "").all()
+
+
+def test_owned_adds_the_makers_and_sorts():
+    held = markets.owned("2025-12-31")
+    assert held["Microsoft"] == 3_151_494 + 264_522 and held["xAI"] == 553_714 and list(held.values()) == sorted(held.values(), reverse=True)
+    assert markets.owned("2022-03-31", "units")["Meta"] == 24_610
+    assert markets.owned("2025-12-31", "units")["xAI"] == 0  # not estimated
+
+
+@pytest.mark.parametrize("end, published, google", [("2023-12-31", 1_599_968, 20.4), ("2024-12-31", 6_530_372, 21.2), ("2025-12-31", 19_729_531, 25.6)])
+def test_owners_sum_to_the_published_total(end, published, google):
+    """Epoch's totals are medians of sums, ours sums of medians: they differ by little."""
+    held = markets.owned(end)
+    assert sum(held.values()) == pytest.approx(published, rel=0.02)
+    assert 100 * held["Google"] / sum(held.values()) == pytest.approx(google, abs=0.4)
+
+
+@pytest.mark.parametrize("call", [dict(date="2025-12-30"), dict(date="2025-12-31", column="watts"), dict(date="2025-12-31", column="owner")])
+def test_refused_owned(call):
+    with pytest.raises(UnknownName):
+        markets.owned(**call)

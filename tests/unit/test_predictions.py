@@ -2,13 +2,19 @@
 import pandas as pd
 import pytest
 import siliconomics as si
-from siliconomics.predictions import predict, predict_row
+from siliconomics import predictions
+from siliconomics.predictions import normal, predict, predicted
+from siliconomics.tables import schema, table
 
 SERVED = dict(model="Llama 3.1 70B", chip="H200 SXM", chips=2, software="trtllm", weights="fp8", prompt=1024, output=1024, concurrency=32, tpot_seconds=0.02)
 THEIRS = dict(model="meta-llama/Llama-3.1-70B", system="h200_sxm", chips=2, backend="trtllm", precision="fp8", prompt_tokens=1024,
               output_tokens=1024, concurrency=32, tp=2, pp=1, attention_dp=1, moe_tp=2, moe_ep=1, tpot_ms=20.0)
 STEP = dict(phase="decode", model="Llama 2 7B", chip="A100 SXM 80GB", chips=1, batch=16, context=1000, weights="bf16", quantity="tokens_per_second_per_user",
             value=90.0, unit="token/s")
+
+
+def predict_row(raw: dict) -> tuple[float, float, float]:
+    return predicted(normal(raw))
 
 
 def test_serving_rows_of_both_spellings_agree():
@@ -91,3 +97,11 @@ def test_a_training_row_of_another_table():
 def test_a_missing_column_is_named():
     asked = {key: value for key, value in SERVED.items() if key != "prompt"}
     assert predict(pd.DataFrame([asked])).problem[0] == "column 'prompt' is needed"
+
+
+def test_spellings_of_other_tables_lead_to_names_that_are_known():
+    ours = {kind: {row["name"] for row in table("aliases") if row["kind"] == kind} for kind in ("column", "phase", "quantity", "training quantity")}
+    columns = {c for name in ("measurements", "serving", "training_steps", "gemm") for c in schema(name)["columns"]}
+    assert ours["column"] <= columns | {"attention_data", "data", "chips"}
+    assert ours["phase"] == {*predictions.PREDICTORS, "training"} and ours["quantity"] <= set(predictions.QUANTITIES)
+    assert ours["training quantity"] <= {row["quantity"] for row in table("training_steps")}
