@@ -549,8 +549,8 @@ def dies_of_the_largest_size():
 
 
 @key("13.2")
-def yield_of_a_quarter_in_percent():
-    return 100 * die_yield(814 / 4, 0.1, "poisson")
+def yield_of_a_725_mm2_die_in_percent():
+    return 100 * die_yield(725, 0.1, "poisson")
 
 
 @key("13.3")
@@ -560,19 +560,20 @@ def yield_of_ten_layers_in_percent():
 
 @key("13.4")
 def dollars_a_harvested_die():
-    return die_cost(13_400, 67, harvested_yield(814, 0.1, 144, 132, 0.6))
+    return die_cost(13_400, 67, harvested_yield(814, 0.2, 144, 132, 0.6))
 
 
 @key("13.5")
 def defect_density_behind_the_ratio():
     cost = lambda area, d0: die_cost(1, dies_per_wafer(area), die_yield(area, d0, "poisson"))
     d0 = np.linspace(0.01, 0.3, 2901)
-    return float(np.interp(-0.59, -4 * cost(213, d0) / cost(777, d0), d0))
+    return float(np.interp(-0.5, -4 * cost(213, d0) / cost(777, d0), d0))
 
 
 @key("13.6")
-def packages_of_three_reticles():
-    return packages_per_wafer(3.3 * 858)
+def reticles_of_the_largest_of_nine():
+    reticles = np.linspace(3, 7, 4001)
+    return reticles[packages_per_wafer(858 * reticles) >= 9][-1]
 
 
 @key("13.7")

@@ -251,3 +251,25 @@ def test_facts_of_chapter_13_agree_with_each_other():
     silicon = {(row["item"], row["subject"]): row["value"] for row in table("silicon")}
     assert silicon["units sold", "H100 PCIe"] < silicon["units sold", "H100 SXM"] < silicon["units on the die", "GH100"]
     assert 1 / silicon["area of an SRAM cell", "TSMC N5"] > silicon["density of SRAM", "TSMC N3E"] * 1.048576  # cells alone are denser
+
+
+@pytest.mark.parametrize("year, wafers, had, ratio", [("2023", 44_620, 120_000 * 0.6, 0.62), ("2024", 137_961, 370_000 * 0.6, 0.62), ("2025", 243_912, 718_000 * 0.63, 0.54)])
+def test_second_figures_for_the_wafers_to_be_had(year, wafers, had, ratio):
+    """Shares and totals read out of cowos.csv again, by hand: no later figure agrees with the shipments."""
+    rows = {(row["item"], row["scope"], row["period"], row["relation"]): row["value"] for row in table("cowos")}
+    share = rows["share", "NVIDIA", "2025" if year == "2025" else "2023", "about"]
+    total = rows["capacity", "TSMC", year, "over" if year == "2023" else "expected"]
+    assert share * total == pytest.approx(had) and wafers / had == pytest.approx(ratio, abs=0.005)
+
+
+@pytest.mark.parametrize("cowos_wafers, binding, wafer_buys", [(147_000, "cowos_wafers", 29), (222_000, "hbm_stacks", 0)])
+def test_what_runs_out_first_hangs_on_the_order(cowos_wafers, binding, wafer_buys):
+    """222,000 wafers hold 6.44 million packages, 31.3 million stacks only 6.27 million H100."""
+    needs = {"H100": fab.package_needs(48, 29, 5)}
+    got = fab.supply(needs, {"wafers": 1_560_000, "cowos_wafers": cowos_wafers, "hbm_stacks": 0.62 * 6.47e9 / 8 / 16})
+    assert got.binding == (binding,) and got.shadow_prices["cowos_wafers"] == pytest.approx(wafer_buys, abs=1e-9)
+
+
+def test_memory_of_the_post_is_for_six_stacks():
+    post = next(row["usd"] for row in table("bom") if row["by"] == "Weibo post" and row["part"] == "memory")
+    assert post / 96 == pytest.approx(15, rel=0.05) and post * 5 / 6 / 1150 == pytest.approx(1.09, abs=0.005)
