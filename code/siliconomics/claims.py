@@ -17,6 +17,7 @@ from .catalog import model as find_model
 from .chain import load_chain, min_cut
 from .checks import BadValue, known
 from .decode import decode, speculative
+from .fab import die_cost, die_yield, dies_per_wafer
 from .fleet import HOURS_PER_YEAR, JOULES_PER_KWH, break_even_utilisation, energy_cost, rent, site_energy
 from .kernels import plain as formula
 from .markets import lives, owned, shares
@@ -806,6 +807,26 @@ def share_of_the_accelerators(maker="NVIDIA", quarters_of="2024", count="units")
     weighed = [(row["maker"], row["units"] * find_chip(row["chip"]).memory_bytes if count == "memory" else row[count]) for row in shipped]
     totals = {name: sum(weight for maker, weight in weighed if maker == name) for name, _ in weighed}
     return shares(totals)[known("maker", maker, totals)]
+
+
+@claim("C07", "chip")
+def h100s_sold_in_a_quarter(start="2023-10-01", chips=("H100", "H800")):
+    return sum(row["units"] for row in table("shipments") if row["start"] == start and row["chip"] in chips)
+
+
+@claim("C08", "USD")
+def cost_of_a_good_die(area_mm2=814, wafer_usd=16_000, d0_per_cm2=0.1):
+    return die_cost(wafer_usd, dies_per_wafer(area_mm2), die_yield(area_mm2, d0_per_cm2))
+
+
+@claim("C09", "USD")
+def hbm_of_an_h100(chip="H100 SXM", usd_per_gb=15):
+    return find_chip(chip).memory_bytes / 1e9 * usd_per_gb
+
+
+@claim("C20", "mm2")
+def area_of_sram(gigabytes=1, mib_per_mm2=31.8):
+    return gigabytes * 8e9 / (mib_per_mm2 * 2**20)
 
 
 # --- chapter 14: which steps have no substitute -------------------------------------------------------------------------

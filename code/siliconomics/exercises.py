@@ -11,6 +11,7 @@ from .catalog import Chip, chip, model
 from .chain import Chain, Share, export_class, joint_survival, load_chain, min_cut, performance_density, remove
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu, speculative, usd_per_mtok
+from .fab import bill_of_materials, die_cost, die_yield, dies_per_wafer, harvested_yield, packages_per_wafer, supply
 from .fleet import (break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, price_to_match, rent, site_energy,
                     site_power, system_mtbf, tco)
 from .markets import gini, h100_equivalents, hhi
@@ -702,6 +703,59 @@ def width_of_errors_in_common():
     quarters = np.array([64, 183, 316, 443])
     return quarters.sum() / np.hypot.reduce(quarters)
 
+
+# --- chapter 13 -----------------------------------------------------------------------------------------------------
+
+@key("13.1")
+def dies_of_the_largest_size():
+    return dies_per_wafer(858)
+
+
+@key("13.2")
+def yield_of_a_725_mm2_die_in_percent():
+    return 100 * die_yield(725, 0.1, "poisson")
+
+
+@key("13.3")
+def yield_of_ten_layers_in_percent():
+    return 100 * die_yield(814, 0.1 / 10, "bose_einstein", layers=10)
+
+
+@key("13.4")
+def dollars_a_harvested_die():
+    return die_cost(13_400, 67, harvested_yield(814, 0.2, 144, 132, 0.6))
+
+
+@key("13.5")
+def defect_density_behind_the_ratio():
+    cost = lambda area, d0: die_cost(1, dies_per_wafer(area), die_yield(area, d0, "poisson"))
+    d0 = np.linspace(0.01, 0.3, 2901)
+    return float(np.interp(-0.5, -4 * cost(213, d0) / cost(777, d0), d0))
+
+
+@key("13.6")
+def reticles_of_the_largest_of_nine():
+    reticles = np.linspace(3, 7, 4001)
+    return reticles[packages_per_wafer(858 * reticles) >= 9][-1]
+
+
+@key("13.7")
+def margin_of_a_b200_in_percent():
+    return 100 * (1 - bill_of_materials("B200 SXM").usd.sum() / 35_000)
+
+
+@key("13.8")
+def packages_from_a_thousand_stacks():
+    needs = {"B200": {"CoWoS": 1 / 16, "HBM": 8}}
+    return 1000 * supply(needs, {"CoWoS": 20_000, "HBM": 2_400_000}).shadow_prices["HBM"]
+
+
+@key("13.9")
+def stacks_at_which_the_mix_ends_in_millions():
+    return 147_000 * 29 * 141 / 16 / 1e6
+
+
+# --- chapter 14 -----------------------------------------------------------------------------------------------------
 
 @key("14.1")
 def hhi_of_memory():

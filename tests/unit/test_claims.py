@@ -38,6 +38,8 @@ BY_HAND = {  # the claim's own round inputs: 70e9 parameters, 140 GB
     "T09": (44 + 366 + 76) / 365.25, "T10": 7.37 / 8, "T12": 16 * 20 * 28.0, "T13": 872 / 365.25,
     "B19": 8 * 9 * 8, "B20": 227.82, "C10": 5300 / 3320, "C11": 270_000 - 32_010 - 8 * 3320, "C21": 20e9, "F05": 101_527 / 8 / (62_351.6 / 16), "F06": 0,
     "F07": 5e9, "F08": 1307.4 / 989.4, "F09": 3 / (35 / 12), "F13": 0.5 / (0.74 * 30),
+    "C07": 423_514 + 19_838, "C08": 16_000 / (3.14159265358979 * 9e4 / (4 * 814) - 3.14159265358979 * 300 / 1628**0.5) / ((1 - math.exp(-0.814)) / 0.814) ** 2,
+    "C09": 80 * 15.0, "C20": 8e9 / (31.8 * 1_048_576),
     "C01": 260_088 + 56_333, "C02": 1_007_084, "C03": 3_837_761, "C04": 6_119 + 32_481 + 1_007_084 + 2_678_614,
     "C05": 834_956 + 1_293_973 + 2_631_539, "T03": (1_236_936 + 3_812_878) / (3_151_494 + 264_522), "T11": 600_000 * 5 * 8760 * 1.6,
     "F10": 0.4, "F14": 4_424 / 100_000, "C12": 0.95, "C13": 0.83, "C15": 6, "C16": 1506 / 365.25, "C17": 0.91,
@@ -382,6 +384,25 @@ def test_figures_beside_those_that_rule_in_chapter_8():
         return 4 / 3600 * (weights + batch * 2048 * 131_072) / 6.7e12 / batch * 1e6
 
     assert paid(68) > 0.27 >= paid(69) and si.verdict("F16", stack="calibrated").computed > 69
+
+
+def test_verdicts_of_chapter_13():
+    words = {"reproduced": "C07", "partly": "C06 C09 C20", "computed": "C08"}
+    assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
+    assert {row["id"] for row in LEDGER.values() if row["chapter"] == "13"} == set(" ".join(words.values()).split())
+
+
+def test_readings_of_chapter_13():
+    """Groq's die, the lower ends of Epoch's ranges, the bill of materials, SRAM at 3 nm and its cells alone."""
+    assert si.verdict("C08", area_mm2=725, wafer_usd=6000).computed == pytest.approx(163, abs=0.5)
+    assert sum(row["units_p05"] for row in table("shipments") if row["start"] == "2023-10-01" and row["chip"] in ("H100", "H800")) == 370_815
+    assert si.verdict("C07", start="2023-07-01").verdict == "refuted"
+    memory = si.bill_of_materials("H100 SXM").usd["memory"]
+    assert memory / 1150 == pytest.approx(1.17, abs=0.005) and si.verdict("C09", usd_per_gb=memory / 80).verdict == "partly"
+    facts = {(row["item"], row["subject"]): row["value"] for row in table("silicon")}
+    assert 8e9 * facts["area of an SRAM cell", "TSMC N5"] / 1e6 == pytest.approx(168)
+    assert si.verdict("C20").inputs["mib_per_mm2"] == facts["density of SRAM", "TSMC N3E"]
+    assert 100 / si.verdict("C20", mib_per_mm2=facts["density of SRAM", "TSMC N3B"]).computed == pytest.approx(0.44, abs=0.005)
 
 
 def test_claim_functions_are_short():
