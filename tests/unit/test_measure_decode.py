@@ -224,3 +224,17 @@ def test_largest_cache_of_the_system(monkeypatch, tmp_path):
     monkeypatch.setattr(loops.sys, "platform", "darwin")
     monkeypatch.setattr(loops.subprocess, "run", lambda *_, **__: loops.subprocess.CompletedProcess([], 1, "4194304\n12582912\n", ""))
     assert loops.last_cache() == 12582912
+
+
+@pytest.mark.parametrize("files, want", [
+    ({}, math.inf), ({"cpu.max": "max 100000\n"}, math.inf), ({"cpu.max": "150000 100000\n"}, 1.5),
+    ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
+    ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5)])
+def test_threads_within_the_quota_of_a_container(monkeypatch, tmp_path, files, want):
+    (tmp_path / "cpu").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(loops, "Path", lambda _: tmp_path)
+    monkeypatch.setattr(loops.os, "sched_getaffinity", lambda _: {4, 5, 6, 7}, raising=False)
+    assert loops.quota() == want
+    assert loops.allowed_cores() == [4, 5, 6, 7][:4 if want == math.inf else 1]
