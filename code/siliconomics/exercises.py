@@ -418,8 +418,8 @@ def h100s_for_405b_at_30_tokens():
 
 
 @key("07.5")
-def bandwidth_for_30_ms_in_gb():
-    return 70e9 * dtype_bytes("int8") / 0.030 / 1e9
+def sequences_beside_70b_in_int4_on_four_v5e():
+    return (4 * chip("TPU v5e").memory_bytes - 70e9 * dtype_bytes("int4")) / (81e3 * 8192)
 
 
 @key("07.6")
