@@ -251,3 +251,32 @@ def decode(m, peak, bandwidth, memory, chips, batch, context, weights, kv, usd, 
         seconds=seconds, tokens_per_second=batch / seconds, tokens_per_second_per_user=1 / seconds,
         mfu=flops / seconds / peak / chips, mbu=(read + cache) / seconds / bandwidth / chips, bound=bound,
         memory_bytes=held, fits=held <= memory * chips, usd_per_mtok=usd_per_mtok(usd * chips, batch / seconds))
+
+
+# --- a forward pass: Touvron et al. 2023; Zhang and Sennrich 2019 (RMSNorm), Su et al. 2021 (RoPE), Shazeer 2020 (SwiGLU) -------
+
+
+def llama_logits(tokens, matrices, norms, heads, groups):
+    """Logits after each of `tokens`, all at once and without a cache. `matrices`: qkv, out, gate and up in turn, down, tied head."""
+    qkv, out, gate_up, down, head = (np.asarray(m, float) for m in matrices)
+    positions, size = np.arange(len(tokens)), out.shape[2] // heads
+
+    def norm(x, weight):
+        return x / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + 1e-5) * weight
+
+    def rope(x):  # (positions, heads, size): a turn in the complex plane
+        half = size // 2
+        turned = (x[..., :half] + 1j * x[..., half:]) * np.exp(1j * positions[:, None] * 10_000.0 ** (-2 * np.arange(half) / size))[:, None]
+        return np.concatenate([turned.real, turned.imag], axis=-1)
+
+    x = head[tokens]
+    for n in range(len(qkv)):
+        q, k, v = np.split((norm(x, norms[2 * n]) @ qkv[n].T).reshape(len(tokens), -1, size), [heads, heads + groups], axis=1)
+        k, v = (np.repeat(each, heads // groups, axis=1) for each in (rope(k), v))
+        scores = np.einsum("qhi,khi->hqk", rope(q), k) / np.sqrt(size)
+        weight = np.exp(np.where(positions <= positions[:, None], scores, -np.inf))
+        x = x + np.einsum("hqk,khi->qhi", weight / weight.sum(axis=-1, keepdims=True), v).reshape(len(tokens), -1) @ out[n].T
+        wide = norm(x, norms[2 * n + 1])
+        gate, up = wide @ gate_up[n, ::2].T, wide @ gate_up[n, 1::2].T
+        x = x + (gate / (1 + np.exp(-gate)) * up) @ down[n].T
+    return norm(x, norms[-1]) @ head.T

@@ -143,6 +143,12 @@ def bandwidth_unchecked(tree):
     tree.replace("code/booktools/contribute.py", 'if _from_memory(row, chip) and found["mbu"] > 1:', "if False:")
 
 
+@gate(("tests/unit/test_measure_decode.py", "-k", "whole_forward and 2-fp32"), says="test_decoding_with_the_cache_equals_the_whole_forward_pass")
+def keys_not_rotated(tree):
+    """the measured decode caches its keys without their position"""
+    tree.replace("code/siliconomics/machine_kernels.py", "        rotate(keys[position], cos, sin)\n", "")
+
+
 # --- stored notebooks ------------------------------------------------------------------------------------------------
 
 @gate(CANONICAL, says="stored error E")

@@ -11,14 +11,14 @@ from .decode import Decode, Prefill, Split, decode, disaggregate, max_batch, mbu
 from .fab import (Chiplet, PackageCost, bill_of_materials, chiplet_cost, defect_density, die_cost, die_yield, dies_per_wafer, harvested_yield,
                   package_needs, packages_per_wafer, supply, wafers_needed)
 from .fleet import (break_even, break_even_utilisation, carbon, checkpoint_interval, depreciation, energy_cost, goodput, littles_law, mtbf,
-                    npv, payback, queue_wait, rent, site_energy, site_power, system_mtbf, tco)
-from .markets import gini, h100_equivalents, hhi, lorenz, owned, shares, shipments
+                    npv, payback, price_to_match, queue_wait, rent, site_energy, site_power, system_mtbf, tco)
+from .markets import gini, h100_equivalents, hhi, lives, lorenz, owned, shares, shipments
 from .measurements import benchmarked, measured, measured_mbu, reported, timed
 from .network import (all_gather_seconds, all_reduce_seconds, all_to_all_seconds, bus_bandwidth, fibre_round_trip,
                       hierarchical_all_reduce_seconds, local_sgd_overhead, torus_all_to_all_seconds, torus_bisection, torus_hops,
                       tree_crossover_bytes)
 from .roofline import attainable, critical_batch, matmul_seconds, memory_floor
-from .scaling import (Fit, doubling_time, fit_parametric, growth_gap, growth_per_year, kaplan_loss, kaplan_optimal, lifetime_flops, lifetime_optimal, loss,
+from .scaling import (Fit, doubling_time, fit_parametric, growth_fit, growth_gap, growth_per_year, kaplan_loss, kaplan_optimal, lifetime_flops, lifetime_optimal, loss,
                       optimal, scaling_fit, tokens_for)
 from .sweep import best, pareto, sweep
 from .systolic import systolic_arrival, systolic_tiles, systolic_utilisation
@@ -33,7 +33,7 @@ LAZY = {  # imported on first use: they need pandas, altair or the measured cons
     "verdict": "claims", "Verdict": "claims", "claim_table": "claims", "settled": "claims", "check": "exercises", "tornado": "charts", "Table": "charts", "charts": None,
     "serve": "serving", "Serving": "serving", "predict": "predictions", "validated": "predictions", "efficiency": "calibrate",
     "forward_parts": "forward", "Shard": "forward", "served": "fit_serving", "built_up": "fit_serving", "calibrate": None,
-    "measure_machine": "measure", "measure_sweep": "machine_kernels", "Machine": "measure", "seconds_of": "machine_kernels", "count_flops": "machine_kernels",
+    "measure_machine": "measure", "measure_sweep": "machine_kernels", "Machine": "measure", "measure_decode": "measure", "MeasuredDecode": "measure", "seconds_of": "machine_kernels", "count_flops": "machine_kernels",
 }
 
 

@@ -1,4 +1,4 @@
-"""The one chart wrapper: palette, theme, title that states the finding, alt text. Tables of text, and the tornado."""
+"""The one chart wrapper: palette, theme, title that states the finding, alt text. Tables of text, the tornado, the wafer map."""
 from __future__ import annotations
 
 import contextlib
@@ -156,3 +156,73 @@ def tornado(f, ranges: dict) -> Tornado:
         at_low, at_high = (float(f(**central | {name: v})) for v in (low, high))
         rows.append({"input": name, "low": low, "high": high, "at_low": at_low, "at_high": at_high, "swing": abs(at_high - at_low)})
     return Tornado(float(f(**central)), tuple(sorted(rows, key=lambda r: -r["swing"])))
+
+
+WAFER = {  # what a row of the wafer map becomes: a die at (a, b) of the grid, or a defect at a, b mm; w_, h_, d0_ are the sliders
+    "off": "middle_ == 'a die' ? 0 : 0.5",
+    "i": "datum.kind == 'die' ? datum.a : round(datum.a / (w_ + 0.1) - datum.off)",
+    "j": "datum.kind == 'die' ? datum.b : round(datum.b / (h_ + 0.1) - datum.off)",
+    "x": "(datum.i + datum.off) * (w_ + 0.1)", "y": "(datum.j + datum.off) * (h_ + 0.1)",
+    "left": "datum.x - w_ / 2 + 0.4", "right": "datum.x + w_ / 2 - 0.4", "low": "datum.y - h_ / 2 + 0.4", "high": "datum.y + h_ / 2 - 0.4",
+    "whole": "pow(abs(datum.x) + w_ / 2, 2) + pow(abs(datum.y) + h_ / 2, 2) <= 147 * 147",
+    "die": "datum.kind == 'die' && datum.whole ? 1 : 0",
+    "shown": "datum.kind == fall_ && datum.n < d0_ * 706.86",
+    "hit": "datum.shown && datum.whole && abs(datum.a - datum.x) <= w_ / 2 && abs(datum.b - datum.y) <= h_ / 2",
+    "dead": "datum.hit ? datum.i + ' ' + datum.j : ''",
+}
+COUNTED = {  # the line of text above it; rows that hit nothing share one empty name
+    "good": "datum.dies - datum.dead + 1", "share": "datum.dies ? datum.good / datum.dies : 0",
+    "text": "datum.dies + ' dies of ' + format(w_ * h_, '.0f') + ' mm²; ' + datum.good + ' good, ' + format(datum.share, '.0%')"
+            " + '|on average, by Poisson: ' + format(exp(-w_ * h_ / 100 * d0_), '.0%')",
+}
+
+
+def _calculated(chart, rules: dict):
+    for name, rule in rules.items():
+        chart = chart.transform_calculate(**{name: rule})
+    return chart
+
+
+def _round_scale(side: str, middle: float):
+    """A scale in mm on which circles stay round, whatever the width of the page: 310 mm across and 350 up must fit."""
+    half = f"{side} / 2 * max(310 / width, 350 / height)"
+    return alt.Scale(domain=[alt.ExprRef(f"{middle} - {half}"), alt.ExprRef(f"{middle} + {half}")], nice=False, zero=False)
+
+
+def wafer_map(defects: dict, dies: int = 15):
+    """A wafer with its dies, those that a defect hits in another colour; sliders set the die and the density.
+
+    Parameters
+    ----------
+    defects : dict of str to array_like
+        Name of a pattern -> places (x, y) in mm of as many defects as a wafer of 300 mm has at 0.5 per cm2, in the order
+        in which they appear as the density rises.
+    dies : int
+        Dies drawn at most on each side of the middle one.
+
+    Returns
+    -------
+    altair.LayerChart
+        For `finish`. Lanes of 0.1 mm, a ring of 3 mm without dies.
+    """
+    import pandas as pd
+
+    steps = range(-dies, dies + 1)
+    rows = [{"kind": "die", "a": i, "b": j, "n": 0} for i in steps for j in steps]
+    rows += [{"kind": kind, "a": round(float(x), 1), "b": round(float(y), 1), "n": n}
+             for kind, places in defects.items() for n, (x, y) in enumerate(places)]
+    ring = [{"x": round(150 * float(np.cos(t)), 1), "y": round(150 * float(np.sin(t)), 1), "step": k}
+            for k, t in enumerate(np.linspace(0, 2 * np.pi, 73))]
+    wide, tall = _round_scale("width", 0), _round_scale("height", 20)
+    place = lambda x, y: {"x": alt.X(x, scale=wide, axis=None), "y": alt.Y(y, scale=tall, axis=None)}
+    wafer = _calculated(alt.Chart(pd.DataFrame(rows)), WAFER)
+    box = lambda shown, hue: wafer.transform_filter(shown).mark_rect(color=PALETTE[hue], opacity=1).encode(
+        **place("left:Q", "low:Q"), x2="right:Q", y2="high:Q")
+    edge = alt.Chart(pd.DataFrame(ring)).mark_line(strokeWidth=2, color=PALETTE["grey"]).encode(**place("x:Q", "y:Q"), order="step:Q")
+    dots = wafer.transform_filter("datum.shown").mark_circle(size=9, opacity=1, color=PALETTE["grey"]).encode(**place("a:Q", "b:Q"))
+    text = _calculated(wafer.transform_aggregate(dies="sum(die)", dead="distinct(dead)"), COUNTED)
+    text = text.mark_text(fontSize=14, lineBreak="|", baseline="top").encode(x=alt.datum(0, scale=wide), y=alt.datum(193, scale=tall), text="text:N")
+    return (edge + box("datum.die", "blue") + box("datum.hit", "orange") + dots + text).add_params(
+        slider("w_", 10, 26, 1, 26, "width, mm"), slider("h_", 10, 33, 1, 31, "height, mm"),
+        slider("d0_", 0, 0.5, 0.01, 0.1, "defects per cm²"), menu("fall_", defects, next(iter(defects)), "defects fall"),
+        menu("middle_", ["a die", "a crossing"], "a die", "in the middle"))

@@ -17,9 +17,10 @@ from .catalog import model as find_model
 from .chain import load_chain, min_cut
 from .checks import BadValue, known
 from .decode import decode, speculative
+from .fab import die_cost, die_yield, dies_per_wafer
 from .fleet import HOURS_PER_YEAR, JOULES_PER_KWH, break_even_utilisation, energy_cost, rent, site_energy
 from .kernels import plain as formula
-from .markets import owned, shares
+from .markets import lives, owned, shares
 from .measurements import measured, measured_mbu
 from .network import fibre_round_trip, local_sgd_overhead
 from .roofline import critical_batch, memory_floor
@@ -31,7 +32,7 @@ from .units import dtype_bytes, fmt
 
 SAME_UNIT = {"%": "1"}  # shown as a percentage, compared as a fraction
 SHOWN_UNIT = {"1": "", "FLOP/byte": "FLOP/B", "token": "", "token/s": "tokens/s", "byte/s": "B/s", "byte": "B", "USD": "$", "chip": "chips",
-              "d": "days", "day": "days", "year": "years", "firm": "firms", "country": "countries"}
+              "d": "days", "day": "days", "year": "years", "country": "countries"}
 TOLERANCE = {"equal": 0.05, "about": 0.10}  # a figure said roughly may miss by more
 PARTLY = 1.5
 _registry = {}
@@ -685,6 +686,70 @@ def years_until_google_announced_pytorch_for_tpus(said="2023-11-17", announced="
     return _years_between(said, announced)
 
 
+# --- chapter 11: challengers ------------------------------------------------------------------------------------------
+
+def _per_chip(chip: str, work: str, date: str) -> float:
+    """What a submission of one round did of a work, for each of its chips; the larger if achieved.csv has two."""
+    return max(row["value"] / row["chips"] for row in table("achieved") if (row["chip"], row["work"], row["date"]) == (chip, work, date))
+
+
+@claim("B19", "chip")
+def chips_of_the_groq_fleet(racks=8, servers=9, chips=8):
+    return racks * servers * chips
+
+
+@claim("B20", "token/s")
+def mixtral_for_one_user(chip="A100 SXM 80GB", chips=8, weights="bf16"):
+    return next(1 / row["seconds"] for row in measured(software="gpt-fast", model="Mixtral 8x7B", chip=chip, chips=chips, weights=weights))
+
+
+@claim("C10", "1")
+def cost_of_mi300x_over_h100(product="MI300X", than="H100 SXM", by="Silicon Analysts", part="total"):
+    usd = {row["product"]: row["usd"] for row in table("bom") if (row["by"], row["part"]) == (by, part)}
+    return usd[product] / usd[than]
+
+
+@claim("C11", "USD")
+def profit_on_a_dgx_h100(usd=270_000, other_parts=32_010, chips=8, usd_to_make=3_320):
+    return usd - other_parts - chips * usd_to_make
+
+
+@claim("C21", "param")
+def model_that_fits_on_one_wafer(sram_bytes=40e9, weights="fp16"):
+    return sram_bytes / dtype_bytes(weights)
+
+
+@claim("F05", "1")
+def b200_over_h100(chip="B200 SXM", than="H100 SXM", work="Llama 2 70B offline", date="2025-09"):
+    return _per_chip(chip, work, date) / _per_chip(than, work, date)
+
+
+@claim("F06", "chip")
+def b200_shipped_in_the_second_and_third_quarter(chip="B200", start="2024-04-01", end="2024-09-30"):
+    return sum(row["units"] for row in table("shipments") if row["chip"] == chip and start <= row["start"] and row["end"] <= end)
+
+
+@claim("F07", "USD")
+def amd_sales_of_2024(date="2025-02-04"):
+    return _event("data-centre GPU revenue of 2024", date)
+
+
+@claim("F08", "1")
+def mi300x_over_h100_on_paper(chip="MI300X", than="H100 SXM", dtype="bf16"):
+    return find_chip(chip).peak[dtype] / find_chip(than).peak[dtype]
+
+
+@claim("F09", "1")
+def new_top_chips_a_year(first="H100 SXM", last="B300 SXM", steps=3):
+    (year, month), (later, month_later) = (map(int, find_chip(name).launch.split("-")) for name in (first, last))
+    return steps / (later - year + (month_later - month) / 12)
+
+
+@claim("F13", "%")
+def discount_that_pays_for_rivals(usd_a_year=500e6, chips_a_year=740_000, usd_per_chip=30_000):
+    return usd_a_year / (chips_a_year * usd_per_chip)
+
+
 # --- chapter 12: who has the compute ----------------------------------------------------------------------------------
 
 @claim("C01", "chip")
@@ -744,15 +809,35 @@ def share_of_the_accelerators(maker="NVIDIA", quarters_of="2024", count="units")
     return shares(totals)[known("maker", maker, totals)]
 
 
+@claim("C07", "chip")
+def h100s_sold_in_a_quarter(start="2023-10-01", chips=("H100", "H800")):
+    return sum(row["units"] for row in table("shipments") if row["start"] == start and row["chip"] in chips)
+
+
+@claim("C08", "USD")
+def cost_of_a_good_die(area_mm2=814, wafer_usd=16_000, d0_per_cm2=0.1):
+    return die_cost(wafer_usd, dies_per_wafer(area_mm2), die_yield(area_mm2, d0_per_cm2))
+
+
+@claim("C09", "USD")
+def hbm_of_an_h100(chip="H100 SXM", usd_per_gb=15):
+    return find_chip(chip).memory_bytes / 1e9 * usd_per_gb
+
+
+@claim("C20", "mm2")
+def area_of_sram(gigabytes=1, mib_per_mm2=31.8):
+    return gigabytes * 8e9 / (mib_per_mm2 * 2**20)
+
+
 # --- chapter 14: which steps have no substitute -------------------------------------------------------------------------
 
 def _held(node: str, by: str, name: str) -> float:
     return load_chain().held[by][node][name]
 
 
-@claim("C12", "firm")
-def makers_of_multi_beam_mask_writers(node="mask_writer"):
-    return len({share.firm for share in load_chain().shares if share.node == node and share.firm})
+@claim("C12", "%")
+def austrian_share_of_multi_beam_mask_writers(node="mask_writer", country="AUT"):
+    return _held(node, "country", country)
 
 
 @claim("C13", "%")
@@ -762,7 +847,7 @@ def austrian_share_of_wafer_bonders(node="wafer_bonder", country="AUT"):
 
 @claim("C15", "country")
 def countries_that_alone_stop_an_ai_server(target="ai_server", threshold=0.8):
-    return len(min_cut(target, largest=1, threshold=threshold))
+    return len(min_cut(target, largest=1, threshold=threshold, variants="any"))
 
 
 @claim("C16", "year")
@@ -771,12 +856,58 @@ def years_until_arizona_packages(said="2023-11-17", opens="2028-01-01"):
 
 
 @claim("C17", "%")
-def japanese_share_of_resist_tools(node="track", country="JPN"):
+def japanese_share_of_photoresist(node="photoresist", country="JPN"):
     return _held(node, "country", country)
 
 
-# --- chapter 15: the edge ----------------------------------------------------------------------------------------------
+# --- chapter 15: consequences -------------------------------------------------------------------------------------------
+
+def _client(device: str) -> dict:
+    rows = {row["device"]: row for row in table("devices")}
+    return rows[known("device", device, rows)]
+
+
+@claim("F15", "d")
+def half_life_of_small_open_models(room=1.2, until="2023-11-17"):
+    return np.median([days for days in lives(room, until).values() if days])
+
 
 @claim("O01", "token/s")
 def ceiling_of_a_phone(params=70e9, weights="int8", bandwidth=50e9):
     return 1 / formula(kernels.memory_floor)(params * dtype_bytes(weights), 1, bandwidth)
+
+
+@claim("O02", "byte/s")
+def bandwidth_of_an_m1_ultra(device="Mac Studio 2022"):
+    return _client(device)["bandwidth"]
+
+
+@claim("O03", "param")
+def parameters_of_a_phone(device="iPhone 14", weights="fp16", tokens_per_second=8.33, mbu=0.5):
+    return mbu * _client(device)["bandwidth"] / tokens_per_second / dtype_bytes(weights)
+
+
+@claim("O04", "byte/s")
+def bandwidth_for_a_token_a_second(params=7e9, weights="fp16", tokens_per_second=1):
+    return params * dtype_bytes(weights) * tokens_per_second
+
+
+@claim("O05", "%")
+def memory_in_the_bill_of_materials(product="H100 SXM", by="Silicon Analysts"):
+    bill = {row["part"]: row["usd"] for row in table("bom") if (row["product"], row["by"]) == (product, by)}
+    return bill["memory"] / bill["total"]
+
+
+@claim("O06", "year")
+def years_without_the_siri_of_gemini(said="2023-12-05", not_yet="2026-03-19"):
+    return (date.fromisoformat(not_yet) - date.fromisoformat(said)).days / 365.25
+
+
+@claim("O07", "USD")
+def floor_of_a_million_tokens(model="Llama 2 70B", chip="H100 SXM", chips=8, batch=256, context=2048, usd_per_chip_hour=2.0):
+    return decode(model, chip, chips, batch=batch, context=context, usd_per_chip_hour=usd_per_chip_hour).usd_per_mtok
+
+
+@claim("O08", "year")
+def years_until_an_open_model_had_as_much_compute(closed="GPT-4", open="Llama 3.1 405B"):
+    return _years(closed, open)

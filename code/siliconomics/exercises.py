@@ -3,14 +3,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from math import comb
 
 import numpy as np
 
 from .catalog import Chip, chip, model
-from .chain import Chain, Share, export_class, graph, joint_survival, min_cut, tpp
+from .chain import Chain, Share, export_class, joint_survival, load_chain, min_cut, performance_density, remove
 from .checks import known, scalar
 from .decode import decode, max_batch, mbu, speculative, usd_per_mtok
-from .fleet import break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, rent, site_energy, site_power, system_mtbf
+from .fab import bill_of_materials, die_cost, die_yield, dies_per_wafer, harvested_yield, packages_per_wafer, supply
+from .fleet import (break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, price_to_match, rent, site_energy,
+                    site_power, system_mtbf, tco)
 from .markets import gini, h100_equivalents, hhi
 from .measurements import measured, reported
 from .network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead, torus_bisection
@@ -596,6 +599,69 @@ def rows_that_fill_an_array_of_256():
     return rows[systolic_utilisation(rows, 8192, 8192, 256) >= 0.95][0]
 
 
+# --- chapter 11 -----------------------------------------------------------------------------------------------------
+
+def _achieved(chip: str, work: str, date: str) -> list[float]:
+    """Tokens a second and chip of one work, every row of a date."""
+    return [row["value"] / row["chips"] for row in table("achieved") if (row["chip"], row["work"], row["date"]) == (chip, work, date)]
+
+
+@key("11.1")
+def products_of_mi355x_over_b200():
+    best = {row["chip"]: row["value"] for row in table("device_peaks") if (row["quantity"], row["dtype"]) == ("matmul_flops", "bf16")}
+    return best["MI355X"] / best["B200 SXM"]
+
+
+@key("11.2")
+def tax_of_mi325x_against_h200_in_percent():
+    served = {name: _achieved(name, "Llama 2 70B offline", "2025-09")[0] for name in ("MI325X", "H200 SXM")}
+    paper = chip("MI325X").bandwidth / chip("H200 SXM").bandwidth
+    return 100 * (1 - served["MI325X"] / served["H200 SXM"] / paper)
+
+
+@key("11.3")
+def gain_of_a_gb200_rack_in_percent():
+    before, after = (_achieved("GB200 (per GPU)", "DeepSeek-R1 offline", date)[0] for date in ("2025-09", "2026"))
+    return 100 * (after / before - 1)
+
+
+@key("11.4")
+def most_a_chip_of_nine_tenths_may_cost():
+    return price_to_match(0.9, 26_268, 7_000, 7_000, 2_000)
+
+
+@key("11.5")
+def h100s_that_pay_for_rivals():
+    return 500e6 / (0.05 * 26_268)
+
+
+@key("11.6")
+def groq_chips_for_405b():
+    return np.ceil(model("Llama 3.1 405B").weight_bytes("int8") / chip("Groq LPU v1").memory_bytes)
+
+
+@key("11.7")
+def bound_of_deepseek_on_wafers():
+    return 1 / memory_floor(model("DeepSeek-V3").weight_bytes_read(1, "int8"), "Cerebras WSE-3")
+
+
+@key("11.8")
+def tokens_for_one_user_of_a_sohu():
+    return 1 / memory_floor(70e9, Chip("Sohu", {"fp8": 1.0}, 144e9, 6.03e12))
+
+
+@key("11.9")
+def price_cut_that_meets_mi300x_in_percent():
+    return 100 * (1 - 12_247 / 0.841 / 26_268)
+
+
+@key("11.10")
+def users_of_70b_on_576_groq_chips():
+    return max_batch("Llama 2 70B", "Groq LPU v1", 576, context=4096, weights="int8")
+
+
+# --- chapter 12 -----------------------------------------------------------------------------------------------------
+
 @key("12.1")
 def tpus_in_h100_by_bandwidth():
     return h100_equivalents(100_000, "TPU v5p", "bandwidth")
@@ -638,6 +704,59 @@ def width_of_errors_in_common():
     return quarters.sum() / np.hypot.reduce(quarters)
 
 
+# --- chapter 13 -----------------------------------------------------------------------------------------------------
+
+@key("13.1")
+def dies_of_the_largest_size():
+    return dies_per_wafer(858)
+
+
+@key("13.2")
+def yield_of_a_725_mm2_die_in_percent():
+    return 100 * die_yield(725, 0.1, "poisson")
+
+
+@key("13.3")
+def yield_of_ten_layers_in_percent():
+    return 100 * die_yield(814, 0.1 / 10, "bose_einstein", layers=10)
+
+
+@key("13.4")
+def dollars_a_harvested_die():
+    return die_cost(13_400, 67, harvested_yield(814, 0.2, 144, 132, 0.6))
+
+
+@key("13.5")
+def defect_density_behind_the_ratio():
+    cost = lambda area, d0: die_cost(1, dies_per_wafer(area), die_yield(area, d0, "poisson"))
+    d0 = np.linspace(0.01, 0.3, 2901)
+    return float(np.interp(-0.5, -4 * cost(213, d0) / cost(777, d0), d0))
+
+
+@key("13.6")
+def reticles_of_the_largest_of_nine():
+    reticles = np.linspace(3, 7, 4001)
+    return reticles[packages_per_wafer(858 * reticles) >= 9][-1]
+
+
+@key("13.7")
+def margin_of_a_b200_in_percent():
+    return 100 * (1 - bill_of_materials("B200 SXM").usd.sum() / 35_000)
+
+
+@key("13.8")
+def packages_from_a_thousand_stacks():
+    needs = {"B200": {"CoWoS": 1 / 16, "HBM": 8}}
+    return 1000 * supply(needs, {"CoWoS": 20_000, "HBM": 2_400_000}).shadow_prices["HBM"]
+
+
+@key("13.9")
+def stacks_at_which_the_mix_ends_in_millions():
+    return 147_000 * 29 * 141 / 16 / 1e6
+
+
+# --- chapter 14 -----------------------------------------------------------------------------------------------------
+
 @key("14.1")
 def hhi_of_memory():
     return hhi([62, 21, 17])
@@ -645,12 +764,12 @@ def hhi_of_memory():
 
 @key("14.2")
 def highest_hhi_with_an_unknown_rest():
-    return hhi([96, 4])
+    return hhi([74, 26])
 
 
 @key("14.3")
-def tpp_of_an_a100():
-    return tpp("A100 SXM 80GB")
+def operations_per_mm2_of_an_h100():
+    return performance_density("H100 SXM") / 8
 
 
 @key("14.4")
@@ -660,8 +779,8 @@ def fastest_free_chip_of_600_mm2():
 
 
 @key("14.5")
-def tpp_of_sparse_rates():
-    return tpp(Chip("any", {"fp8": 3958e12 / 2}, 1.0, 1.0))
+def density_of_sparse_rates():
+    return performance_density(Chip("any", {"fp8": 2000e12 / 2}, 1.0, 1.0), 700)
 
 
 @key("14.6")
@@ -677,8 +796,62 @@ def smallest_sets_that_stop_a_product():
 
 
 @key("14.8")
-def edges_from_a_mask_blank_to_a_server():
-    import networkx
+def nodes_lost_without_wafers():
+    own = load_chain()
+    dry = Chain(own.nodes, own.edges, (Share("wafer", None, "all", 1.0),))
+    return len(remove(country="all", chain=dry, variants="any").lost)
 
-    paths = networkx.all_simple_paths(graph(), "mask_blank", "ai_server")
-    return max(map(len, paths)) - 1
+
+# --- chapter 15 -----------------------------------------------------------------------------------------------------
+
+OWNED = {"watts_per_chip": 1389, "usd_per_kwh": 0.083, "load": 0.8, "pue": 1.25, "usd_per_kw_month": 120, "upkeep": 0.02}
+
+
+def _event_of(company: str, quantity: str) -> float:
+    value, = (row["value"] for row in table("company_events") if (row["company"], row["quantity"]) == (company, quantity))
+    return value
+
+
+@key("15.1")
+def gross_margin_of_full_servers_in_percent():
+    return 100 * (1 - decode("Llama 2 70B", "H100 SXM", 8, batch=64, context=2048, usd_per_chip_hour=2).usd_per_mtok / 2)
+
+
+@key("15.2")
+def hour_of_an_eighth_of_a_dgx():
+    return depreciation(269_010 / 8, 5)
+
+
+@key("15.3")
+def hour_with_interest_and_a_residual():
+    return depreciation(31_250, 5, residual=3125, interest=0.08)
+
+
+@key("15.4")
+def gross_margin_of_deepseek_in_percent():
+    return 100 * (1 - _event_of("DeepSeek", "cost of revenue") / _event_of("DeepSeek", "revenue"))
+
+
+@key("15.5")
+def yearly_fall_of_a_token_price():
+    return 1 / growth_per_year(60, 0.06, 3)
+
+
+@key("15.6")
+def use_at_which_owning_equals_renting_in_percent():
+    return 100 * tco(31_250, 4, **OWNED).usd_per_hour / 2.35
+
+
+@key("15.7")
+def largest_model_of_a_laptop_in_billions():
+    return 0.6 / memory_floor(dtype_bytes("int4"), Chip("laptop", {"int4": 1.0}, 1.0, 100e9)) / 10 / 1e9
+
+
+@key("15.8")
+def seconds_a_token_from_storage():
+    return memory_floor(70e9 * dtype_bytes("int4"), Chip("storage", {"int4": 1.0}, 1.0, 5e9))
+
+
+@key("15.9")
+def chance_of_three_of_ten_in_percent():
+    return 100 * sum(comb(10, held) * 0.6**held * 0.4 ** (10 - held) for held in range(4))

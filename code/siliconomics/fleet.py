@@ -340,6 +340,36 @@ def break_even_utilisation(utilisation, usd_ratio, peak_ratio):
     return plain(used * usd / peak)
 
 
+def price_to_match(performance, rival_usd, rival_other=0.0, other=0.0, switching=0.0):
+    """The most that a chip may cost if the work is to cost a buyer no more than on a rival: r (p + o) - o' - s.
+
+    Parameters
+    ----------
+    performance : float or array_like
+        r, the work that one chip does over what one of the rival does.
+    rival_usd, rival_other : float or array_like
+        p and o: the rival's price, and what a buyer pays beside it for each chip over its life (server, network, power).
+    other, switching : float or array_like
+        o' and s: the same beside the chip itself, and its share of what it costs to change over.
+
+    Returns
+    -------
+    float or ndarray
+        Dollars; negative where even a gift would be too dear.
+
+    Raises
+    ------
+    BadValue
+
+    Examples
+    --------
+    >>> round(price_to_match(0.84, 26_268, rival_other=10_000, other=10_000, switching=1_000))
+    19465
+    """
+    ratio, price, theirs, own, once = numbers(locals(), "performance rival_usd", zero="rival_other other switching")
+    return plain(ratio * (price + theirs) - own - once)
+
+
 def payback(usd_invested, usd_per_year):
     """Years until a yearly net income has paid an investment back, without interest."""
     income, invested = numbers(locals(), "usd_per_year", zero="usd_invested")

@@ -14,14 +14,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
+from functools import partial, reduce
 from itertools import product
 from pathlib import Path
 from types import FunctionType
 
 import numpy as np
+from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
@@ -30,11 +32,14 @@ from numba.extending import intrinsic
 from . import kernels
 from .checks import scalar, whole
 from .sweep import BLOCK, Grid, _arrays, _on_threads
+from .transformer import Transformer
+from .units import dtype_bytes, fmt
 
 fast = partial(kernels.kernel, fastmath=True)
 DTYPES = {"fp32": np.float32, "fp64": np.float64}
 SMALLEST = 1 << 14  # bytes of a thread's working set: half of a first-level cache
 PAD = 320  # 64-bit words between two arrays: the same low twelve bits of two addresses would make a load wait for a store
+FEWEST = 3  # turns, however short the time
 CHAINS = 12  # independent accumulators: latency x units is 8 to 10 on most cores, and 12 fit into 16 registers beside two constants
 
 
@@ -55,6 +60,20 @@ def read(source, repeats):
         for i in range(source.size):
             total += source[i]
     return total
+
+
+@fast
+def read_four(source, repeats):
+    """The same in four places at once: one stream alone may leave bandwidth unused."""
+    n = source.size // 4
+    a = b = c = d = source[0]
+    for _ in range(repeats):
+        for i in range(n):
+            a += source[i]
+            b += source[i + n]
+            c += source[i + 2 * n]
+            d += source[i + 3 * n]
+    return a + b + c + d
 
 
 @fast
@@ -161,8 +180,19 @@ def cpu_name() -> str:
     return found[1].strip() if found else platform.processor() or platform.machine() or "unknown processor"
 
 
+def last_cache() -> float:
+    """Bytes of the largest cache that the system reports; nan where it reports none. A virtual machine may name more than it gets."""
+    if sys.platform == "darwin":
+        names = [f"hw.{level}cachesize" for level in ("l3", "l2", "perflevel0.l2")]
+        sizes = [int(word) for word in subprocess.run(["sysctl", "-n", *names], capture_output=True, text=True).stdout.split()]
+    else:
+        files = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
+        sizes = [int(text[:-1]) << "BKMG".index(text[-1]) * 10 for text in (file.read_text().strip() for file in files)]
+    return float(max(sizes, default=math.nan))
+
+
 def memory() -> tuple[float, float]:
-    """(all, free) bytes of main memory; (nan, 2 GB) where the system does not say."""
+    """(all, free) bytes of main memory, what the system can free at once included; (nan, 2 GB) where the system does not say."""
     try:
         if sys.platform == "win32":
             from ctypes import byref, c_uint64, windll
@@ -170,7 +200,9 @@ def memory() -> tuple[float, float]:
             status = (c_uint64 * 8)(64)  # MEMORYSTATUSEX: its length, then all and free bytes
             return (float(status[1]), float(status[2])) if windll.kernel32.GlobalMemoryStatusEx(byref(status)) else (math.nan, 2e9)
         page, pages = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
-        return float(page * pages), float(page * (os.sysconf("SC_AVPHYS_PAGES") if "SC_AVPHYS_PAGES" in os.sysconf_names else pages // 4))
+        info = Path("/proc/meminfo")  # free pages alone leave out those that hold files
+        available = info.is_file() and re.search(r"^MemAvailable:\s+(\d+) kB", info.read_text(encoding="utf8"), re.M)
+        return float(page * pages), float(int(available[1]) << 10 if available else page * (os.sysconf("SC_AVPHYS_PAGES") if "SC_AVPHYS_PAGES" in os.sysconf_names else pages // 4))
     except (AttributeError, ImportError, OSError, ValueError):
         return math.nan, 2e9
 
@@ -247,6 +279,342 @@ def seconds_of(call, at_least: float = 0.1, turns: int = 7) -> float:
     run = partial(lot_seconds, call)
     repeats = repeats_for(run, at_least / turns)
     return min(run(repeats) for _ in range(turns)) / repeats
+
+
+# --- a network that decodes --------------------------------------------------------------------------------------------
+
+LEAST = 8e6  # bytes of the weights of the smallest network
+TOKENS = 32  # that a measurement decodes before it starts again
+WEIGHTS = {"fp32": np.float32, "int8": np.int8}
+try:
+    FEATURES = llvm.get_host_cpu_features()
+except RuntimeError:  # LLVM does not know this processor
+    FEATURES = {}
+LANES = next((n for name, n in (("avx512f", 16), ("avx2", 8)) if FEATURES.get(name)), 4)  # fp32 numbers in a register
+CHUNK = 1 << 18  # bytes of a matrix that a thread takes at a time: they stay in its second cache for all sequences of a batch
+AHEAD = 1 << 13  # bytes ahead of the loads from where weights are fetched into that cache, so that no load waits for memory
+STORE, ADD, SWIGLU = range(3)  # what becomes of two neighbouring products
+Matrices = namedtuple("Matrices", "qkv out gate_up down head")  # (layers, rows, columns); rows of gate and up take turns; head without layers
+Network = namedtuple("Network", "matrices scales norms cos sin")  # a scale for each row; (2 layers + 1, width); two of (positions, head / 2)
+Work = namedtuple("Work", "tokens keys values stream qkv mixed hidden logits tickets arrived")  # what the threads share
+
+
+def _register_dots(sequences: int):
+    """An instruction that numba lacks: two rows times one, two or four sequences, in eight accumulators that stay in registers.
+
+    Written in LLVM's own language because the compiler's loop vectoriser neither fills the widest registers nor turns an
+    int8 weight to fp32 once for all sequences. The length of a row is a multiple of four registers.
+    """
+    @intrinsic
+    def run(typing_context, matrix, row, x, sequence, sums):
+        def generate(context, builder, signature, arguments):
+            rows, columns, out = (context.make_array(signature.args[n])(context, builder, arguments[n]) for n in (0, 2, 4))
+            length, word, item = builder.extract_value(rows.shape, 1), ir.IntType(64), ir.FloatType()
+            vector, unroll = ir.VectorType(item, LANES), 4 // sequences
+            held = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * LANES)) for _ in range(8)]
+            fetch = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, *[cgutils.int32_t] * 3]),
+                                                   "llvm.prefetch.p0i8")
+
+            def at(array, first, k, place):
+                return builder.gep(array.data, [builder.add(builder.mul(builder.add(first, word(k)), length), place)])
+
+            def load(array, first, k, place):
+                start = at(array, first, k, place)
+                kind = ir.VectorType(start.type.pointee, LANES)
+                value = builder.load(builder.bitcast(start, kind.as_pointer()), align=1)
+                return value if kind == vector else builder.sitofp(value, vector)
+
+            with cgutils.for_range(builder, builder.udiv(length, word(unroll * LANES))) as loop:
+                for u in range(unroll):
+                    place = builder.add(builder.mul(loop.index, word(unroll * LANES)), word(u * LANES))
+                    pair = [load(rows, arguments[1], k, place) for k in range(2)]
+                    for k in range(2):
+                        later = builder.gep(builder.bitcast(at(rows, arguments[1], k, place), cgutils.voidptr_t), [word(AHEAD)])
+                        builder.call(fetch, [later, *map(cgutils.int32_t, (0, 2, 1))])  # to read, into the second cache, data
+                    for s in range(sequences):
+                        column = load(columns, arguments[3], s, place)
+                        for k, slot in enumerate(held[2 * (u * sequences + s):][:2]):
+                            product = builder.fmul(pair[k], column, flags=("contract",))
+                            builder.store(builder.fadd(product, builder.load(slot), flags=("contract",)), slot)
+            add = cgutils.get_or_insert_function(builder.module, ir.FunctionType(item, [item, vector]), f"llvm.vector.reduce.fadd.v{LANES}f32")
+            for n in range(2 * sequences):
+                total = reduce(builder.fadd, map(builder.load, held[n::2 * sequences]))
+                builder.store(builder.call(add, [item(0.0), total], fastmath=("reassoc",)), builder.gep(out.data, [word(n)]))
+            return context.get_dummy_value()
+
+        return types.void(matrix, types.intp, x, types.intp, sums), generate
+
+    return run
+
+
+def _plain_dots(sequences: int):
+    """The same without the compiler."""
+    def run(matrix, row, x, sequence, sums):
+        sums[:2 * sequences] = (x[sequence:sequence + sequences] @ matrix[row:row + 2].T.astype(np.float32)).ravel()
+
+    return run
+
+
+@intrinsic
+def _register_fetch_add(typing_context, counters, index, value):
+    """An instruction that numba lacks: counters[index] += value at once for all threads; what was there before."""
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.atomic_rmw("add", builder.gep(array.data, [arguments[1]]), arguments[2], "seq_cst")
+
+    return types.int64(counters, types.intp, types.int64), generate
+
+
+def _plain_fetch_add(counters, index, value):
+    """The same without the compiler."""
+    if value == 0:
+        time.sleep(0)  # who waits lets others run
+    with _ONE:
+        before = counters[index]
+        counters[index] += value
+    return before
+
+
+_ONE = threading.Lock()
+_dots_1, _dots_2, _dots_4 = map(_plain_dots if config.DISABLE_JIT else _register_dots, (1, 2, 4))
+_fetch_add = _plain_fetch_add if config.DISABLE_JIT else _register_fetch_add
+
+
+@fast
+def meet(work, phase, threads):
+    """Wait until all threads are here. They spin: a phase is shorter than the system's way of waking a thread."""
+    _fetch_add(work.arrived, phase, 1)
+    while _fetch_add(work.arrived, phase, 0) < threads:
+        pass
+    return phase + 1
+
+
+@fast
+def place(y, s, r, first, second, what):
+    """Put two neighbouring products where they belong."""
+    if what == SWIGLU:
+        y[s, r // 2] = first / (np.float32(1.0) + np.exp(-first)) * second
+    elif what == ADD:
+        y[s, r] += first
+        y[s, r + 1] += second
+    else:
+        y[s, r], y[s, r + 1] = first, second
+
+
+@fast
+def multiply(matrix, scales, x, y, what, sums, work, phase):
+    """y = x matrix^T, of which this thread takes chunks of rows as long as there are any: a row comes from memory once for all sequences."""
+    batch, rows = x.shape[0], max(2, CHUNK // (matrix.shape[1] * matrix.itemsize) // 2 * 2)
+    while True:
+        first = _fetch_add(work.tickets, phase, rows)
+        if first >= matrix.shape[0]:
+            return
+        s = 0
+        while s < batch:
+            count = 4 if batch - s >= 4 else 2 if batch - s >= 2 else 1
+            for r in range(first, min(first + rows, matrix.shape[0]), 2):
+                if count == 4:
+                    _dots_4(matrix, r, x, s, sums)
+                elif count == 2:
+                    _dots_2(matrix, r, x, s, sums)
+                else:
+                    _dots_1(matrix, r, x, s, sums)
+                for k in range(count):
+                    place(y, s + k, r, sums[2 * k] * scales[r], sums[2 * k + 1] * scales[r + 1], what)
+            s += count
+
+
+@fast
+def normalise(x, weight, out):
+    """RMSNorm of each row. Zhang and Sennrich 2019."""
+    for s in range(x.shape[0]):
+        total = np.float32(0.0)
+        for i in range(x.shape[1]):
+            total += x[s, i] * x[s, i]
+        factor = np.float32(1.0) / np.sqrt(total / np.float32(x.shape[1]) + np.float32(1e-5))
+        for i in range(x.shape[1]):
+            out[s, i] = x[s, i] * factor * weight[i]
+
+
+@fast
+def rotate(vector, cos, sin):
+    """RoPE of one head, first half against second. Su et al. 2021."""
+    for i in range(cos.size):
+        a, b = vector[i], vector[i + cos.size]
+        vector[i], vector[i + cos.size] = a * cos[i] - b * sin[i], b * cos[i] + a * sin[i]
+
+
+@fast
+def attend(query, keys, values, scores, out):
+    """Softmax attention of one head over its cached keys and values."""
+    factor, most, total = np.float32(1.0) / np.sqrt(np.float32(query.size)), np.float32(-np.inf), np.float32(0.0)
+    for t in range(keys.shape[0]):
+        dot = np.float32(0.0)
+        for i in range(query.size):
+            dot += query[i] * keys[t, i]
+        scores[t] = dot * factor
+        most = max(most, scores[t])
+    out[:] = np.float32(0.0)
+    for t in range(keys.shape[0]):
+        share = np.exp(scores[t] - most)
+        total += share
+        for i in range(query.size):
+            out[i] += share * values[t, i]
+    for i in range(query.size):
+        out[i] /= total
+
+
+@fast
+def attention(network, work, layer, position, scores, phase):
+    """Attention of the query heads that share a key and value head, for as many such groups as this thread gets."""
+    (batch, _, groups, _, size) = work.keys.shape
+    heads = work.mixed.shape[1] // size
+    share, cos, sin = heads // groups, network.cos[position], network.sin[position]
+    while True:
+        item = _fetch_add(work.tickets, phase, 1)
+        if item >= batch * groups:
+            return
+        s, g = item // groups, item % groups
+        keys, values, row = work.keys[s, layer, g], work.values[s, layer, g], work.qkv[s]
+        keys[position] = row[(heads + g) * size:(heads + g + 1) * size]
+        values[position] = row[(heads + groups + g) * size:(heads + groups + g + 1) * size]
+        rotate(keys[position], cos, sin)
+        for head in range(g * share, (g + 1) * share):
+            here = slice(head * size, (head + 1) * size)
+            rotate(row[here], cos, sin)
+            attend(row[here], keys[:position + 1], values[:position + 1], scores, work.mixed[s, here])
+
+
+@fast
+def embed(network, work, position, fresh, phase):
+    """Start each sequence's stream with the row of its token, which is the likeliest of the last step if that has just been."""
+    head, scales = network.matrices.head, network.scales.head
+    while True:
+        s = _fetch_add(work.tickets, phase, 1)
+        if s >= work.stream.shape[0]:
+            return
+        if fresh:
+            work.tokens[s, position] = np.argmax(work.logits[s])
+        token = work.tokens[s, position]
+        for i in range(head.shape[1]):
+            work.stream[s, i] = head[token, i] * scales[token]
+
+
+@fast
+def decode_tokens(network, work, position, steps, threads, normal):
+    """Decode `steps` tokens from `position` on, greedily, in this and all other threads that call it with the same arrays; a Llama."""
+    (qkv, out, gate_up, down, head), scale = network.matrices, network.scales
+    scores, sums = np.empty(work.keys.shape[3], np.float32), np.empty(8, np.float32)
+    phase = 0
+    for step in range(steps):
+        embed(network, work, position + step, step > 0, phase)
+        phase = meet(work, phase, threads)
+        for n in range(qkv.shape[0]):
+            normalise(work.stream, network.norms[2 * n], normal)
+            multiply(qkv[n], scale.qkv[n], normal, work.qkv, STORE, sums, work, phase)
+            phase = meet(work, phase, threads)
+            attention(network, work, n, position + step, scores, phase)
+            phase = meet(work, phase, threads)
+            multiply(out[n], scale.out[n], work.mixed, work.stream, ADD, sums, work, phase)
+            phase = meet(work, phase, threads)
+            normalise(work.stream, network.norms[2 * n + 1], normal)
+            multiply(gate_up[n], scale.gate_up[n], normal, work.hidden, SWIGLU, sums, work, phase)
+            phase = meet(work, phase, threads)
+            multiply(down[n], scale.down[n], work.hidden, work.stream, ADD, sums, work, phase)
+            phase = meet(work, phase, threads)
+        normalise(work.stream, network.norms[2 * qkv.shape[0]], normal)
+        multiply(head, scale.head, normal, work.logits, STORE, sums, work, phase)
+        phase = meet(work, phase, threads)
+
+
+def randomise(words, seed: int, weights: str) -> None:
+    """Fill memory with random int8 numbers, or fp32 numbers between -128 and 128; neither pages of zeros nor repeated ones."""
+    rng = np.random.default_rng(seed)
+    for part in np.array_split(words, 1 + words.size // CHUNK):
+        part[:] = rng.integers(-2**63, 2**63 - 1, part.size)
+        if weights == "fp32":
+            numbers = part.view(np.float32)
+            numbers[:] = part.view(np.int32)
+            numbers /= np.float32(2**24)
+
+
+def decode_shape(bytes: float, weights: str = "fp32") -> Transformer:
+    """A network of at most `bytes` in the proportions of Llama 3.2 1B: four query heads share one cache, d_ff is 4 d, heads have 64 values.
+
+    Its width is one at which four layers of fp32 weights and an output layer of 16 d tokens fit; int8 weights have more layers.
+    """
+    width = max(256, int(math.sqrt(bytes / (4 * (4 * 14.5 + 16))) / 256) * 256)
+    layers = int((bytes / dtype_bytes(weights) / width**2 - 16) / 14.5)
+    return Transformer(f"random network of {fmt(bytes, 'B')} {weights}", max(1, layers), width, width // 64, width // 256, 64, 4 * width, 16 * width, tied=True)
+
+
+def aligned(shape, dtype=np.float32):
+    """An array whose first byte lies on a cache line."""
+    size = math.prod(np.atleast_1d(shape)) * np.dtype(dtype).itemsize
+    room = np.empty(size + 64, np.uint8)
+    return room[-room.ctypes.data % 64:][:size].view(dtype).reshape(shape)
+
+
+def random_network(pool: Threads, model, weights: str, positions: int, seed: int = 1):
+    """(network of the shape of `model` with random weights, its weights as 64-bit words in one part per thread).
+
+    In both formats a weight lies between -128 and 128, and the scale of its row makes the product as large as what went in.
+    """
+    d, heads, groups, size = model.d_model, model.heads, model.kv_heads, model.head_dim
+    shapes = Matrices((model.layers, (heads + 2 * groups) * size, d), (model.layers, d, heads * size), (model.layers, 2 * model.d_ff, d),
+                      (model.layers, d, model.d_ff), (model.vocab, d))
+    counts, item = [math.prod(shape) for shape in shapes], np.dtype(WEIGHTS[weights]).itemsize
+    memory = aligned(sum(counts) * item // 8, np.int64)
+    words = np.array_split(memory, pool.count)
+    pool.seconds(randomise, [(part, seed + k, weights) for k, part in enumerate(words)])  # a page lies with the core that touches it first
+    flat, rng, half = memory.view(WEIGHTS[weights]), np.random.default_rng(seed), size // 2
+    matrices = Matrices(*(part.reshape(shape) for part, shape in zip(np.split(flat, np.cumsum(counts)[:-1]), shapes)))
+    scales = Matrices(*((rng.uniform(0.5, 1.5, shape[:-1]) * math.sqrt(3 / shape[-1]) / 128).astype(np.float32) for shape in shapes))
+    angles = np.arange(positions)[:, None] * 10_000.0 ** (-np.arange(half) / half)
+    norms = rng.uniform(0.5, 1.5, (2 * model.layers + 1, d)).astype(np.float32)
+    return Network(matrices, scales, norms, np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)), words
+
+
+def workspace(model, batch: int, positions: int, seed: int = 1) -> Work:
+    """Tokens, cache and activations of `batch` sequences that hold random tokens already."""
+    rng, cache = np.random.default_rng(seed), (batch, model.layers, model.kv_heads, positions, model.head_dim)
+    wide = (model.heads + 2 * model.kv_heads) * model.head_dim
+    return Work(rng.integers(0, model.vocab, (batch, positions)), *(rng.random(cache, np.float32) - np.float32(0.5) for _ in range(2)),
+                *(aligned((batch, n)) for n in (model.d_model, wide, model.heads * model.head_dim, model.d_ff, model.vocab)),
+                np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+def decode_seconds(pool: Threads, network: Network, work: Work, position: int, steps: int = 1) -> float:
+    """Seconds in which all threads together decode `steps` tokens of each sequence of `work`."""
+    phases = np.zeros((2, steps * (5 * len(network.matrices.qkv) + 2)), np.int64)
+    work = work._replace(tickets=phases[0], arrived=phases[1])
+    return pool.seconds(decode_tokens, [(network, work, position, steps, pool.count, aligned(work.stream.shape)) for _ in range(pool.count)])
+
+
+def decode_turns(pool: Threads, model, weights: str, batches, context: int, seconds: float):
+    """Measure reads of all weights and decode steps in turns.
+
+    Returns bytes of the weights, the shortest read, batch -> [(seconds, tokens attended to)], and the share of the cores' time that
+    this process had: below 1 others used them too.
+
+    A turn decodes one more token at each batch, from `context` tokens on, each after a read of the same memory: the roof must not
+    be missed by chance.
+    """
+    network, words = random_network(pool, model, weights, context + TOKENS)
+    everybody, size = workspace(model, max(batches), context + TOKENS), sum(part.nbytes for part in words)
+    works = {n: Work(*(array[:n] for array in everybody)) for n in batches}
+    reads, steps, turn = [], {n: [] for n in batches}, 0.0
+    for work in works.values():
+        decode_seconds(pool, network, work, context - 1)  # compiles and touches
+    busy, start = time.process_time(), time.perf_counter()
+    while len(turns := steps[batches[0]]) < FEWEST or time.perf_counter() - start + turn < seconds:
+        began, position = time.perf_counter(), context + len(turns) % TOKENS
+        reads.append(pool.seconds(read, [(part, 1) for part in words]))
+        for n, work in works.items():
+            reads.append(pool.seconds(read_four, [(part, 1) for part in words]))
+            steps[n].append((decode_seconds(pool, network, work, position), position + 1))
+        turn = time.perf_counter() - began
+    return size, min(reads), steps, (time.process_time() - busy) / pool.count / (time.perf_counter() - start)
 
 
 # --- what is run: kind, dtype, threads, bytes of the working set, work of one repeat, function of the repeats that returns seconds

@@ -1,4 +1,6 @@
 """Who has the compute? Shares, concentration, inequality, H100-equivalents."""
+from datetime import date, timedelta
+
 import numpy as np
 
 from .catalog import chip as find_chip
@@ -223,3 +225,29 @@ def owned(date: str, column: str = "h100e") -> dict:
         if row["date"] == date:
             totals[row["owner"]] = totals.get(row["owner"], 0) + (row[column] or 0)
     return dict(sorted(totals.items(), key=lambda pair: -pair[1]))
+
+
+def lives(room: float = 1.2, until: str = "9999-12-31") -> dict[str, int | None]:
+    """Days until an open model was beaten by a later one of about its size.
+
+    Parameters
+    ----------
+    room : float
+        The later model may have so many times the parameters.
+    until : str
+        Models released after this day are unknown.
+
+    Returns
+    -------
+    dict
+        Model -> days to the first later model with a higher MMLU score; None for one not beaten.
+
+    Examples
+    --------
+    >>> lives()["Llama 2 13B"]
+    71
+    """
+    known_models = [row for row in table("open_models") if row["release"] <= until]
+    return {old["model"]: min((date.fromisoformat(new["release"]) - date.fromisoformat(old["release"]) for new in known_models
+                               if new["release"] > old["release"] and new["mmlu"] > old["mmlu"] and new["params"] <= room * old["params"]),
+                              default=timedelta()).days or None for old in known_models}

@@ -395,6 +395,47 @@ def growth_per_year(before, after, years):
     return plain((after / before) ** (1.0 / years))
 
 
+def growth_fit(years, values, level: float = 0.95) -> tuple[float, float, float]:
+    """Growth per year through three values or more, with the interval of Student's t.
+
+    Parameters
+    ----------
+    years, values : array_like
+        One-dimensional, of one length; values > 0.
+    level : float
+        Probability that the interval covers the growth if log(values) scatters normally around a line.
+
+    Returns
+    -------
+    tuple of float
+        Central, low and high factor per year: exp of the slope of log(values) by least squares.
+
+    Raises
+    ------
+    BadValue
+        For fewer than three values, or years that do not differ.
+
+    References
+    ----------
+    Student (1908), The probable error of a mean, for the factor; least squares for the line.
+
+    Examples
+    --------
+    >>> [round(growth, 3) for growth in growth_fit([0, 1, 2, 3], [1, 2.1, 3.9, 8])]
+    [1.985, 1.852, 2.128]
+    """
+    from scipy.special import stdtrit
+
+    years, logs = number("years", years, zero=True), np.log(number("values", values))
+    if years.shape != logs.shape or logs.ndim != 1 or logs.size < 3 or np.ptp(years) == 0:
+        raise BadValue(f"years={years}, values={values}: three values or more at different times are needed")
+    off = years - years.mean()
+    slope = off @ logs / (off @ off)
+    rest = logs - logs.mean() - slope * off
+    error = np.sqrt(rest @ rest / (logs.size - 2) / (off @ off)) * stdtrit(logs.size - 2, (1 + level) / 2)
+    return tuple(float(np.exp(slope + sign * error)) for sign in (0, -1, 1))
+
+
 def doubling_time(growth):
     """Periods in which a quantity doubles that grows by `growth` a period; inf if it stands still, negative if it shrinks.
 

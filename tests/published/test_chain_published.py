@@ -69,3 +69,14 @@ def test_a_leading_share_alone_bounds_the_index(node, published):
     """One country is cited, not the whole row: the published index lies between the bounds, as far as its shares sum to 100."""
     found = concentration(node)
     assert found.hhi <= published <= found.hhi_most + 25
+
+
+@pytest.mark.parametrize("name, points", [("H200 SXM", 15_832), ("MI325X", 20_800)], ids=["H200 | Tom's Hardware, 2026", "MI325X | Tom's Hardware, 2026"])
+def test_tpp_as_the_press_computed_it_in_2026(name, points):
+    assert tpp(name) == pytest.approx(points, rel=0.006) and tpp(name) < 21_000
+
+
+@pytest.mark.parametrize("name, density", [("H100 SXM", 19.4), ("H20", 2.9)], ids=["H100 | SMBOM, 2024", "H20 | SMBOM, 2024"])
+def test_density_as_the_trade_press_printed_it(name, density):
+    """Printed as TFLOP/s over area, which is an eighth of it: the error of exercise 14.3."""
+    assert performance_density(name) == pytest.approx(density, abs=0.06)

@@ -203,3 +203,73 @@ def test_accelerators_from_cowos_alone(cowos_wafers, want):
     needs = fab.package_needs(67 * fab.die_yield(814, 0.1), 29, 5)
     got = fab.supply({"H100": needs}, {"wafers": 1e6, "cowos_wafers": cowos_wafers, "hbm_stacks": 1e9})
     assert got.units["H100"] == pytest.approx(want, rel=1e-12) and got.binding == ("cowos_wafers",)
+
+
+# --- the chain of chapter 13 ------------------------------------------------------------------------------------------
+
+
+def test_two_products_share_packages_and_memory():
+    """H100 and H200 by Cramer's rule: x + y = 29 C packages, 5 x + 8.8125 y = S stacks; the prices solve the transposed system."""
+    C, S, worth = 147_000, 31_339_062.5, {"H100": 24_180.0, "H200": 25_765.0}
+    needs = {name: fab.package_needs(48, 29, stacks) for name, stacks in (("H100", 5), ("H200", 141 / 16))}
+    got = fab.supply(needs, {"wafers": 1e9, "cowos_wafers": C, "hbm_stacks": S}, worth)
+    y = (S - 5 * 29 * C) / 3.8125
+    stack = (worth["H200"] - worth["H100"]) / 3.8125
+    assert got.units == pytest.approx({"H100": 29 * C - y, "H200": y})
+    assert got.shadow_prices == pytest.approx({"wafers": 0, "cowos_wafers": 29 * (worth["H100"] - 5 * stack), "hbm_stacks": stack})
+    assert got.shadow_prices["cowos_wafers"] == pytest.approx(640_938, abs=1) and stack / 16 == pytest.approx(26.0, abs=0.05)
+
+
+@pytest.mark.parametrize("year, wafers, had, ratio", [("2023", 44_620, 48_000, 0.93), ("2024", 137_961, 147_000, 0.94), ("2025", 243_912, 529_200, 0.46)])
+def test_cowos_wafers_that_the_shipments_needed(year, wafers, had, ratio):
+    units = {}
+    for row in table("shipments"):
+        if row["maker"] == "NVIDIA" and row["start"].startswith(year):
+            units[row["chip"]] = units.get(row["chip"], 0) + row["units"]
+    by_hand = sum(n / (16 if chip in ("B200", "B300") else 29) for chip, n in units.items())
+    assert by_hand == pytest.approx(wafers, abs=1) and by_hand / had == pytest.approx(ratio, abs=0.005)
+
+
+def test_three_spares_do_nearly_all_that_harvesting_can():
+    """The limit: the dies whose other 40 % has no defect."""
+    import math
+
+    limit = math.exp(-0.814 * 0.4)
+    assert limit == pytest.approx(0.7221, abs=5e-5) and fab.harvested_yield(814, 0.1, 144, 132, 0.6) == pytest.approx(limit, rel=1e-9)
+    assert fab.harvested_yield(814, 0.1, 144, 141, 0.6) > 0.998 * limit > fab.harvested_yield(814, 0.1, 144, 142, 0.6)
+
+
+def test_sram_for_an_h100_fills_23_dies():
+    area = 80 * 8e9 / (31.8 * 2**20)
+    assert area == pytest.approx(19_193, abs=1) and -(-area // 858) == 23
+
+
+def test_facts_of_chapter_13_agree_with_each_other():
+    facts = {(row["item"], row["maker"], row["period"]): row["value"] for row in table("hbm")}
+    assert facts["consumption", "all", "2024"] == 6.47e9 / 8 and facts["consumption", "all", "2025"] == 16.97e9 / 8
+    assert facts["demand", "all", "2024"] == pytest.approx(1.3 * facts["demand", "all", "2023"])
+    silicon = {(row["item"], row["subject"]): row["value"] for row in table("silicon")}
+    assert silicon["units sold", "H100 PCIe"] < silicon["units sold", "H100 SXM"] < silicon["units on the die", "GH100"]
+    assert 1 / silicon["area of an SRAM cell", "TSMC N5"] > silicon["density of SRAM", "TSMC N3E"] * 1.048576  # cells alone are denser
+
+
+@pytest.mark.parametrize("year, wafers, had, ratio", [("2023", 44_620, 120_000 * 0.6, 0.62), ("2024", 137_961, 370_000 * 0.6, 0.62), ("2025", 243_912, 718_000 * 0.63, 0.54)])
+def test_second_figures_for_the_wafers_to_be_had(year, wafers, had, ratio):
+    """Shares and totals read out of cowos.csv again, by hand: no later figure agrees with the shipments."""
+    rows = {(row["item"], row["scope"], row["period"], row["relation"]): row["value"] for row in table("cowos")}
+    share = rows["share", "NVIDIA", "2025" if year == "2025" else "2023", "about"]
+    total = rows["capacity", "TSMC", year, "over" if year == "2023" else "expected"]
+    assert share * total == pytest.approx(had) and wafers / had == pytest.approx(ratio, abs=0.005)
+
+
+@pytest.mark.parametrize("cowos_wafers, binding, wafer_buys", [(147_000, "cowos_wafers", 29), (222_000, "hbm_stacks", 0)])
+def test_what_runs_out_first_hangs_on_the_order(cowos_wafers, binding, wafer_buys):
+    """222,000 wafers hold 6.44 million packages, 31.3 million stacks only 6.27 million H100."""
+    needs = {"H100": fab.package_needs(48, 29, 5)}
+    got = fab.supply(needs, {"wafers": 1_560_000, "cowos_wafers": cowos_wafers, "hbm_stacks": 0.62 * 6.47e9 / 8 / 16})
+    assert got.binding == (binding,) and got.shadow_prices["cowos_wafers"] == pytest.approx(wafer_buys, abs=1e-9)
+
+
+def test_memory_of_the_post_is_for_six_stacks():
+    post = next(row["usd"] for row in table("bom") if row["by"] == "Weibo post" and row["part"] == "memory")
+    assert post / 96 == pytest.approx(15, rel=0.05) and post * 5 / 6 / 1150 == pytest.approx(1.09, abs=0.005)

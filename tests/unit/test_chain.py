@@ -184,7 +184,7 @@ def test_own_chain_is_one_piece_that_ends_in_the_cluster():
     assert all(facts["name"] and facts["kind"] for _, facts in found.nodes(data=True))
     both = graph(suppliers=True)
     assert both.edges["NLD", "ASML"] == {"relation": "home"} and both.edges["ASML", "euv_scanner"] == {"relation": "supplies", "share": 1}
-    assert both.edges["EV Group", "wafer_bonder"]["share"] is None and both.nodes["ASML"]["kind"] == "firm"
+    assert both.edges["PVA TePla", "crystal_furnace"]["share"] is None and both.nodes["ASML"]["kind"] == "firm"
 
 
 def test_ranges_hold_their_shares():
@@ -206,6 +206,18 @@ def test_own_chain_loses_what_it_should(country, lost, survives):
 def test_korea_holds_just_under_the_threshold():
     assert "hbm" not in remove(country="KOR").lost and "hbm" in remove(country="KOR", threshold=0.75).lost
     assert remove(country="KOR").kept["ai_server"] == pytest.approx(0.21)
+
+
+def test_a_server_can_be_built_on_another_design():
+    assert "ai_server" in remove(firm="NVIDIA").lost and remove(firm="NVIDIA", variants="any").lost == ("gpu_design",)
+    alone = {firm for firm, in min_cut("ai_server", by="firm", largest=1, variants="any")}
+    assert alone == {"ASML", "Ajinomoto", "EV Group", "IMS Nanofabrication", "Nittobo", "TRUMPF", "TSMC", "Tokyo Electron", "Zeiss SMT"}
+    assert ("Google", "NVIDIA") in min_cut("ai_server", by="firm", variants="any")
+    assert "network" not in remove(firm="NVIDIA", variants="any").lost
+
+
+def test_resist_and_mask_writers_stand_in_one_country():
+    assert {"photoresist", "track"} <= set(remove(country="JPN").direct) and remove(country="AUT").direct == ("mask_writer", "wafer_bonder")
 
 
 # --- the loader of the ETO data set, on a made-up folder of its form ---------------------------------------------------------

@@ -1,5 +1,9 @@
-"""Every chart states its finding and has a text alternative; the tornado moves one input at a time."""
+"""Every chart states its finding and has a text alternative; the tornado moves one input at a time; the wafer map counts."""
+import json
+import re
+
 import altair as alt
+import numpy as np
 import pandas as pd
 import pytest
 import siliconomics as si
@@ -132,3 +136,42 @@ def test_tornado_chart_draws_each_input_widest_first():
     assert bars["encoding"]["y"]["sort"] is None
     assert [list(r.values())[-1] for r in data(made, rule)] == [41]
     assert made["description"] == "Bars" and made["title"]["text"] == "Input a moves most"
+
+
+def drawn(made, **sliders):
+    """The line of text above the wafer as Vega writes it, with sliders set and a width given."""
+    import vl_convert
+
+    made = made | {"width": 600, "params": [p | {"value": sliders.get(p["name"], p["value"])} for p in made["params"]]}
+    svg = vl_convert.vegalite_to_svg(json.dumps(made))
+    return " ".join(re.findall(r"(\d+) dies of (\d+) mm²; (\d+) good", svg)[0]), svg
+
+
+@pytest.mark.parametrize("width, height, place, dies", [
+    (26, 33, "a die", 57), (26, 33, "a crossing", 64), (26, 31, "a die", 67), (10, 10, "a die", 597), (10, 10, "a crossing", 616)])
+def test_the_wafer_map_counts_the_dies_of_the_core(width, height, place, dies):
+    made = spec(charts.finish(charts.wafer_map({"none": np.zeros((0, 2))}), "a", "b"))
+    text, _ = drawn(made, w_=width, h_=height, middle_=place)
+    assert text == f"{dies} {width * height} {dies}"
+    placement = {"a die": "die", "a crossing": "street"}[place]
+    assert si.dies_per_wafer(width * height, 300, "grid", width / height, 0.1, 3, placement) == dies
+
+
+def test_the_wafer_map_counts_a_die_once_and_a_defect_outside_of_dies_never():
+    """Two defects in the middle die, one in its neighbour, one on a lane, one in the ring at the edge; a sixth needs a higher density."""
+    places = [(1, 2), (-12, 14), (27, 0), (13.05, 3), (148, 0), (0, 35)]
+    made = spec(charts.finish(charts.wafer_map({"few": places}), "a", "b"))
+    low, _ = drawn(made, w_=26, h_=31, d0_=5 / 706.86)
+    high, svg = drawn(made, w_=26, h_=31, d0_=0.01)
+    assert (low, high) == ("67 806 65", "67 806 64") and "by Poisson: 92%" in svg
+
+
+def test_the_wafer_stays_round():
+    import vl_convert
+
+    made = spec(charts.finish(charts.wafer_map({"none": np.zeros((0, 2))}), "a", "b", height=420))
+    for wide in (300, 700):
+        svg = vl_convert.vegalite_to_svg(json.dumps(made | {"width": wide}))
+        path = next(d for d in re.findall(r'd="(M[^"]+)"', svg) if d.count("L") == 72)
+        x, y = np.array(re.findall(r"(-?[\d.]+),(-?[\d.]+)", path), float).T
+        assert np.ptp(x) == pytest.approx(np.ptp(y), rel=1e-3) and np.ptp(x) > 200 and x.min() >= 0 and x.max() <= wide

@@ -116,3 +116,12 @@ def test_owners_sum_to_the_published_total(end, published, google):
 def test_refused_owned(call):
     with pytest.raises(UnknownName):
         markets.owned(**call)
+
+
+def test_lives_of_open_models_by_hand():
+    """Llama 2 beat LLaMA and MPT on 18 July 2023, Mistral beat Llama 2 on 27 September."""
+    found = si.lives()
+    assert (found["LLaMA-7B"], found["LLaMA-13B"], found["MPT-7B"], found["Llama 2 7B"]) == (144, 144, 74, 71)
+    assert found["Qwen2 7B"] is None and found["Mistral 7B v0.1"] == 204
+    assert si.lives(room=1.0)["Llama 2 7B"] is None and si.lives(until="2023-11-17")["Mistral 7B v0.1"] is None
+    assert "Llama 3 8B" not in si.lives(until="2023-11-17")

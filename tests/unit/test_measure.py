@@ -313,6 +313,16 @@ def test_name_where_nothing_tells(monkeypatch, tmp_path):
     assert loops.cpu_name() == "unknown processor"
 
 
+def test_memory_that_holds_files_is_free(monkeypatch, tmp_path):
+    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000, "SC_AVPHYS_PAGES": 10}
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__, raising=False)
+    monkeypatch.setattr(os, "sysconf_names", sizes, raising=False)
+    monkeypatch.setattr(loops, "Path", lambda _: tmp_path / "meminfo")
+    assert loops.memory() == (4096e3, 40960.0)
+    (tmp_path / "meminfo").write_text("MemFree:   7 kB\nMemAvailable:     3000 kB\n")
+    assert loops.memory() == (4096e3, 3000 * 1024.0)
+
+
 def test_memory_where_nothing_tells(monkeypatch):
     monkeypatch.delattr(os, "sysconf", raising=False)
     total, free = loops.memory()
@@ -322,7 +332,8 @@ def test_memory_where_nothing_tells(monkeypatch):
         assert loops.memory()[1] == 2e9
 
 
-def test_memory_without_free_pages(monkeypatch):
+def test_memory_without_free_pages(monkeypatch, tmp_path):
+    monkeypatch.setattr(loops, "Path", lambda _: tmp_path / "none")
     sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}
     monkeypatch.setattr(os, "sysconf", sizes.__getitem__, raising=False)
     monkeypatch.setattr(os, "sysconf_names", sizes, raising=False)

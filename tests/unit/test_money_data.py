@@ -95,3 +95,38 @@ def test_errata_say_how_they_are_known():
     dates = [date.fromisoformat(RUNS[name]["release"]) for name in ("GPT-2 1.5B", "Meena")]
     said = next(row["correction"] for row in rows if "before GPT-2" in row["said"])
     assert f"{(dates[1] - dates[0]).days} days" in said and RUNS["GPT-2 1.5B"]["params"] < RUNS["Meena"]["params"]
+
+
+def test_the_day_of_deepseek_is_its_nodes_at_two_dollars():
+    """Their own working: 226.75 nodes of eight chips; 545 % is profit over cost."""
+    day = {row["quantity"]: row["value"] for row in table("company_events") if row["company"] == "DeepSeek"}
+    assert si.rent(8 * day["nodes"], 86_400, 2) == pytest.approx(day["cost of revenue"], rel=1e-9)
+    assert day["revenue"] / day["cost of revenue"] - 1 == pytest.approx(5.45, abs=0.01)
+
+
+def test_margins_lie_where_the_accounts_put_them():
+    paid = {(row["company"], row["quantity"]): row["value"] for row in table("company_events")}
+    assert 1 - paid["Salesforce", "cost of revenue"] / paid["Salesforce", "revenue"] == pytest.approx(29_252 / 37_895, abs=1e-4)
+
+
+def test_histories_of_prices_agree_with_the_other_tables():
+    dated = {(row["date"], row["usd"]) for row in table("prices") if row["chip"] == "H100 SXM" and row["provider"] == "Lambda"}
+    history = table("price_history")
+    assert dated == {(row["date"], row["usd"]) for row in history if "Lambda" in row["what"]}
+    assert all(a["series"] != b["series"] or a["date"] < b["date"] for a, b in zip(history, history[1:]))
+    tokens = {row["date"]: row["usd"] for row in history if row["series"] == "tokens at MMLU 83"}
+    assert tokens["2023-03-14"] / tokens["2024-11-12"] == pytest.approx(62, rel=1e-3) and tokens["2023-03-14"] == (30 + 60) / 2
+
+
+def test_open_models_agree_with_the_catalogue_of_models():
+    shared = [row for row in table("open_models") if row["model"] in si.models().index]
+    assert len(shared) == 7
+    for row in shared:
+        assert row["release"][:7] == str(si.models().loc[row["model"], "release"])[:7]
+        assert row["params"] == pytest.approx(si.models().loc[row["model"], "params_published"], rel=0.02), row["model"]
+
+
+def test_memory_of_two_years_of_iphones():
+    """LPDDR4X-4266 and LPDDR5-6400 on 64 lines, as the databases compute it."""
+    found = {row["device"]: row["bandwidth"] for row in table("devices")}
+    assert found["iPhone 14"] == pytest.approx(4266e6 * 8, rel=1e-3) and found["iPhone 14 Pro"] == pytest.approx(6400e6 * 8)

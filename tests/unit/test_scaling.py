@@ -302,3 +302,21 @@ def test_the_splits_that_hoffmann_prints(fit, within):
     for budget, params, tokens in TABLE_A3:
         assert scaling.optimal(budget, fit) == pytest.approx((params, tokens), rel=within)
         assert 6 * params * tokens == pytest.approx(budget, rel=0.04)
+
+
+def test_growth_with_its_interval_as_scipy_fits_it():
+    from scipy.stats import linregress, t
+
+    years, values = [0.2, 0.5, 1.1, 1.8, 2.8, 3.5], [4.7, 8.0, 3.5, 2.0, 1.7, 2.65]
+    line = linregress(years, np.log(values))
+    ends = line.slope + np.array([0, -1, 1]) * line.stderr * t.ppf(0.975, 4)
+    assert scaling.growth_fit(years, values) == pytest.approx(np.exp(ends), rel=1e-12)
+    assert scaling.growth_fit([0, 1, 2], [1, 2, 4]) == pytest.approx((2, 2, 2), rel=1e-6)
+    narrow, wide = (scaling.growth_fit(years, values, level) for level in (0.5, 0.99))
+    assert wide[1] < narrow[1] < narrow[0] < narrow[2] < wide[2]
+
+
+@pytest.mark.parametrize("years, values", [([0, 1], [1, 2]), ([1, 1, 1], [1, 2, 3]), ([0, 1, 2], [1, 2]), ([0, 1, 2], [1, 0, 2])])
+def test_growth_needs_three_values_at_different_times(years, values):
+    with pytest.raises(BadValue):
+        scaling.growth_fit(years, values)
