@@ -28,7 +28,6 @@ from siliconomics.tables import table
 from . import notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAPTERS = 15
 STALE_MONTHS = 24  # a figure older than this is flagged; prices will use 12
 UNIT_SHOWN = {"byte": "B", "byte/s": "B/s", "FLOP/s": "FLOP/s", "W": "W", "mm2": "mm²"}
 
@@ -57,13 +56,11 @@ def settled_in(row: dict) -> Path | None:
 
 
 def tally(what: str) -> str:
-    """How many rows a table has, or chips, or claims that are settled, of them ahead of their chapter, or chapters coming; or the oldest figure."""
+    """How many rows a table has, or chips, or claims that are settled; or the oldest figure."""
     if what == "oldest":
         row = min((r for r in table("accelerators") if r["unit"]), key=lambda r: r["as_of"])
         return f"of {row['as_of']} ({row['chip']}, {row['field'].replace('_', ' ')})"
-    places = [(row["chapter"], settled_in(row)) for row in table("claims")]
-    counts = {"settled": lambda: sum(place is not None for _, place in places), "coming": lambda: CHAPTERS - len(notebooks.chapters(ROOT)),
-              "ahead": lambda: sum(place is not None and place.name[:2] != chapter for chapter, place in places), "chips": lambda: len(si.chips())}
+    counts = {"settled": lambda: sum(settled_in(row) is not None for row in table("claims")), "chips": lambda: len(si.chips())}
     return f"{counts[what]() if what in counts else len(table(what)):,}"
 
 

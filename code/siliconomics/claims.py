@@ -869,7 +869,8 @@ def _client(device: str) -> dict:
 
 @claim("F15", "d")
 def half_life_of_small_open_models(room=1.2, until="2023-11-17"):
-    return np.median([days for days in lives(room, until).values() if days])
+    days = sorted(days or np.inf for days in lives(room, until).values())
+    return float(days[(len(days) - 1) // 2])
 
 
 @claim("O01", "token/s")

@@ -418,8 +418,8 @@ def h100s_for_405b_at_30_tokens():
 
 
 @key("07.5")
-def bandwidth_for_30_ms_in_gb():
-    return 70e9 * dtype_bytes("int8") / 0.030 / 1e9
+def sequences_beside_70b_in_int4_on_four_v5e():
+    return (4 * chip("TPU v5e").memory_bytes - 70e9 * dtype_bytes("int4")) / (81e3 * 8192)
 
 
 @key("07.6")
@@ -813,8 +813,8 @@ def _event_of(company: str, quantity: str) -> float:
 
 
 @key("15.1")
-def gross_margin_of_full_servers_in_percent():
-    return 100 * (1 - decode("Llama 2 70B", "H100 SXM", 8, batch=64, context=2048, usd_per_chip_hour=2).usd_per_mtok / 2)
+def gross_margin_of_half_busy_servers_in_percent():
+    return 100 * (1 - 2 * decode("Llama 2 70B", "H100 SXM", 8, batch=32, context=4096, usd_per_chip_hour=2).usd_per_mtok / 3)
 
 
 @key("15.2")
@@ -834,12 +834,12 @@ def gross_margin_of_deepseek_in_percent():
 
 @key("15.5")
 def yearly_fall_of_a_token_price():
-    return 1 / growth_per_year(60, 0.06, 3)
+    return 1 / growth_per_year(20, 0.40, 1.5)
 
 
 @key("15.6")
 def use_at_which_owning_equals_renting_in_percent():
-    return 100 * tco(31_250, 4, **OWNED).usd_per_hour / 2.35
+    return 100 * tco(31_250, 5, **OWNED).usd_per_hour / 2.35
 
 
 @key("15.7")

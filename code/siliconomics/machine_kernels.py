@@ -208,8 +208,19 @@ def memory() -> tuple[float, float]:
 
 
 def allowed_cores() -> list[int]:
-    """The cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    """The cores that this process may use: in a container with a quota of processor time no more than it pays for, since threads wait for each other."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    return cores[:max(1, int(min(quota(), len(cores))))]
+
+
+def quota() -> float:
+    """Processor time per wall time that a container may use, in cores; infinite without a limit. Linux control groups, version 2 and 1."""
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        with suppress(OSError, ValueError):
+            allowed, period = (int(word) for name in names for word in (Path("/sys/fs/cgroup") / name).read_text().split())
+            if allowed > 0:
+                return allowed / period
+    return math.inf
 
 
 # --- clocks -----------------------------------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ def measure_decode(batch=(1, 2, 4, 8, 16), weights=("fp32", "int8"), context: in
 
     Each step multiplies every weight, as for a real answer; each turn decodes one token at every batch and reads the same memory
     without any arithmetic. The best turns count, as in `measure_machine`. Arithmetic and cache are fp32; int8 weights have one scale
-    a row. The first call takes some seconds longer, to compile.
+    a row. The first call takes a quarter of a minute longer, to compile; other programs on the cores make it many times longer.
 
     Parameters
     ----------

@@ -179,7 +179,8 @@ def test_what_else_the_claims_of_chapter_15_say():
     assert si.verdict("O01", weights="bf16").computed == pytest.approx(50 / 140)
     assert si.verdict("O03", weights="int4").computed == pytest.approx(4.09e9, rel=1e-3)
     assert si.verdict("O05", by="Weibo post").computed == pytest.approx(0.5)
-    assert [si.verdict("F15", room=room).computed for room in (1.0, 1.1, 2.0)] == [109, 74, 74]
+    assert [si.verdict("F15", room=room).computed for room in (1.0, 1.1, 2.0)] == [144, 74, 74]
+    assert si.verdict("F15", room=1.0).verdict == "refuted" and si.verdict("F15", until="2026-11-26").computed == 74
     assert 3.8e25 / 2.1e25 == pytest.approx(1.8, abs=0.01)
     with pytest.raises(si.UnknownName, match="iPhone 14"):
         si.verdict("O03", device="iPhone14")

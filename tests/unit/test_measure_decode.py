@@ -88,6 +88,19 @@ def test_rows_are_shared_out_once():
     assert_allclose(y, x.sum(axis=1)[:, None] * np.arange(50) - 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("weights, item", [("fp32", 4), ("int8", 1)])
+def test_a_turn_reads_all_weights_before_each_step(monkeypatch, weights, item):
+    taken = {"read": [], "read_four": []}
+    for name, sizes in taken.items():
+        monkeypatch.setattr(loops, name, lambda part, repeats, sizes=sizes: sizes.append(part.nbytes * repeats))
+    with loops.Threads(2) as pool:
+        held, fastest, steps, _ = loops.decode_turns(pool, shape(), weights, [1, 3], 4, 1e-3)
+    turns = len(steps[1])
+    assert held == item * (2 * (8 * 32 * 128 + 128 * 128 + 3 * 192 * 128) + 100 * 128)
+    assert sum(taken["read"]) == turns * held and sum(taken["read_four"]) == 2 * turns * held
+    assert turns >= 3 and fastest > 0 and all([at for _, at in steps[n]] == [5 + k % loops.TOKENS for k in range(turns)] for n in (1, 3))
+
+
 @pytest.mark.parametrize("n", [4, 64, 1003])
 def test_four_streams_read_everything_but_a_rest(n):
     words = np.random.default_rng(n).integers(-1000, 1000, n)
@@ -224,3 +237,17 @@ def test_largest_cache_of_the_system(monkeypatch, tmp_path):
     monkeypatch.setattr(loops.sys, "platform", "darwin")
     monkeypatch.setattr(loops.subprocess, "run", lambda *_, **__: loops.subprocess.CompletedProcess([], 1, "4194304\n12582912\n", ""))
     assert loops.last_cache() == 12582912
+
+
+@pytest.mark.parametrize("files, want", [
+    ({}, math.inf), ({"cpu.max": "max 100000\n"}, math.inf), ({"cpu.max": "150000 100000\n"}, 1.5),
+    ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
+    ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5)])
+def test_threads_within_the_quota_of_a_container(monkeypatch, tmp_path, files, want):
+    (tmp_path / "cpu").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(loops, "Path", lambda _: tmp_path)
+    monkeypatch.setattr(loops.os, "sched_getaffinity", lambda _: {4, 5, 6, 7}, raising=False)
+    assert loops.quota() == want
+    assert loops.allowed_cores() == [4, 5, 6, 7][:4 if want == math.inf else 1]

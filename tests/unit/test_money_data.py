@@ -114,6 +114,8 @@ def test_histories_of_prices_agree_with_the_other_tables():
     history = table("price_history")
     assert dated == {(row["date"], row["usd"]) for row in history if "Lambda" in row["what"]}
     assert all(a["series"] != b["series"] or a["date"] < b["date"] for a, b in zip(history, history[1:]))
+    list_price = [row["usd"] for row in history if row["series"] == "H100 hour at AWS"]
+    assert list_price[0] == pytest.approx(98.32 / 8) and list_price[1] / list_price[0] == pytest.approx(1 - 0.44, abs=0.005)
     tokens = {row["date"]: row["usd"] for row in history if row["series"] == "tokens at MMLU 83"}
     assert tokens["2023-03-14"] / tokens["2024-11-12"] == pytest.approx(62, rel=1e-3) and tokens["2023-03-14"] == (30 + 60) / 2
 
