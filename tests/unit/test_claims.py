@@ -2,6 +2,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import siliconomics as si
 from booktools import notebooks
@@ -364,11 +365,11 @@ def test_chapter_02_has_its_claims_settled():
 
 
 def test_verdicts_of_chapter_8_and_what_turns_them():
-    words = {"reproduced": "S20 B11 B16 B17 F02 F03 F04", "computed": "F01 F16", "summary-error": "F17"}
+    words = {"reproduced": "F02 F03", "partly": "S20 B11 B16 B17 F04", "computed": "F01 F16", "summary-error": "F17"}
     assert {word: " ".join(id for id in ids.split() if si.verdict(id).verdict == word) for word, ids in words.items()} == words
-    assert si.verdict("S20", basis="amortised").ratio > 2 and si.verdict("S20", usd_per_day=6e5).verdict == "refuted"
-    assert si.verdict("B16", batches=0.1).verdict == "refuted" and si.verdict("B17", acceptance=0.7).verdict == "reproduced"
-    assert si.verdict("B17", acceptance=0.5).verdict == "refuted" and si.verdict("B11", batch=64).computed == pytest.approx(1, rel=1e-12)
+    assert si.verdict("S20", basis="amortised").ratio > 2 and si.verdict("S20", usd_per_day=6e5).ratio < 1
+    assert si.verdict("B16", batches=0.1).ratio > 1 and si.verdict("B17", acceptance=0.7).ratio > 1
+    assert si.verdict("B17", acceptance=0.5).ratio < 1 and si.verdict("B11", batch=64).computed == pytest.approx(1, rel=1e-12)
 
 
 def test_figures_beside_those_that_rule_in_chapter_8():
@@ -385,6 +386,20 @@ def test_figures_beside_those_that_rule_in_chapter_8():
         return 4 / 3600 * (weights + batch * 2048 * 131_072) / 6.7e12 / batch * 1e6
 
     assert paid(68) > 0.27 >= paid(69) and si.verdict("F16", stack="calibrated").computed > 69
+
+
+def test_bandwidth_of_our_card_rises_with_the_batch():
+    """The reading of B11: on one H100 at a context of 2,048 the share of the bandwidth grows from batch 1 to 128."""
+    rows = si.timed(run="H100-2", test="decode", model="Llama 3.1 8B", graph=1, dtype="bf16", context=2048)
+    mbu = {row["batch"]: row["bytes"] / row["seconds"] / si.chip("H100 SXM").bandwidth for row in rows}
+    assert mbu[1] == pytest.approx(0.726, abs=5e-4) and mbu[128] == pytest.approx(0.816, abs=5e-4)
+
+
+def test_continuous_batching_of_chapter_8_by_formula():
+    """With random lengths the time with k at work is 1/k: 3.85 times the tokens, simulated in the chapter."""
+    at_work = np.arange(1, 65)
+    seconds = 137.953296384e9 / 26.8e12 + at_work * 2048 * 327_680 / 26.8e12
+    assert (seconds / at_work).sum() / seconds[-1] == pytest.approx(3.85, abs=0.01)
 
 
 def test_verdicts_of_chapter_13():
