@@ -55,8 +55,8 @@
       return { ...rest, [columns > 1 ? "hconcat" : "vconcat"]: sized };
     }
     if (spec.facet || spec.repeat) return spec;
-    const listed = spec.height?.step, height = typeof spec.height === "number" ? spec.height : 320; // a list keeps a line for each entry
-    return { ...spec, width: "container", height: listed ? spec.height : narrow(box) ? Math.min(height, 300) : height, autosize: { type: "fit-x", contains: "padding" } };
+    const height = typeof spec.height === "number" ? spec.height : 320, low = narrow(box) && !spec.usermeta?.tall; // a list keeps its lines
+    return { ...spec, width: "container", height: low ? Math.min(height, 300) : height, autosize: { type: "fit-x", contains: "padding" } };
   }
 
   function prepared(figure, box) {

@@ -308,7 +308,7 @@ def test_core_is_small():
     at_hand = [path.stem for path in PACKAGE.glob("*.py") if path.stem not in outside]
     assert sum(map(code_lines, at_hand)) <= 3000
     assert sum(map(code_lines, FITS)) <= 600
-    assert code_lines("machine_kernels") <= 510
+    assert code_lines("machine_kernels") <= 520
 
 
 def test_no_fit_runs_when_a_time_is_computed():
