@@ -146,13 +146,15 @@ class Ledger(TableDirective):
 
 
 def section_of(id: str, notebook: Path) -> tuple[str, str]:
-    """(name, anchor) of the section whose code computes a claim: the first that names its id, else the verdicts at the end."""
-    headings = {section.cells[0].source.splitlines()[0].strip("# "): section for section in notebooks.sections(notebooks.read(notebook)) if section.title}
-    naming = (name for name, section in headings.items()
-              if any(f'"{id}"' in cell.source for cell in section.cells if cell.cell_type == "code"))
-    heading = next(naming, "Verdicts")
+    """(name of the section, anchor) of the cell that computes a claim: the first that names its id, else of the verdicts at the end."""
+    nb = notebooks.read(notebook)
+    headings = {section.cells[0].source.splitlines()[0].strip("# "): section for section in notebooks.sections(nb) if section.title}
+    naming = ((heading, cell) for heading, section in headings.items() for cell in section.cells
+              if cell.cell_type == "code" and f'"{id}"' in cell.source)
+    heading, cell = next(naming, ("Verdicts", None))
     number = re.match(r"\d+\.\d+", heading)
-    return f"section {number[0]}" if number else f"chapter {int(notebook.name[:2])}", nodes.make_id(heading)
+    anchor = nodes.make_id(heading) if cell is None else f"cell-{nb.cells.index(cell)}"
+    return f"section {number[0]}" if number else f"chapter {int(notebook.name[:2])}", anchor
 
 
 def stale(as_of: str, today: datetime.date) -> bool:

@@ -139,6 +139,13 @@ def name_solutions(app, doctree) -> None:
             cell["prompt_show"], cell["prompt_hide"] = "Show the solution", "Hide the solution"
 
 
+def name_cells(app, doctree) -> None:
+    """Give each code cell an id, cell-17 for the notebook's eighteenth cell, so that the ledger can lead to it."""
+    for cell in doctree.findall(nodes.container):
+        if cell.get("nb_element") == "cell_code":
+            cell["ids"].append(f"cell-{cell['cell_index']}")
+
+
 # --- pages without foreign addresses ---------------------------------------------------------------------------------
 
 def copy_scripts(app) -> None:
@@ -195,5 +202,6 @@ def setup(app):
     app.connect("builder-inited", merge_handlers)
     app.connect("builder-inited", copy_scripts)
     app.connect("doctree-read", name_solutions)
+    app.connect("doctree-read", name_cells)
     app.connect("html-page-context", page_scripts)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -285,10 +285,13 @@ def test_ledger_keeps_its_headings_in_view_on_a_phone(visit):
     assert abs(head["y"] - around["y"]) < 3 and around["height"] < PHONE["height"]
 
 
-def test_ledger_links_to_the_section_that_computes_a_claim(visit, site):
+def test_ledger_links_to_the_cell_that_computes_a_claim(visit, site):
     page = visit(viewport=DESKTOP).open("book/ledger")
-    links = page.evaluate("() => [...document.querySelectorAll('table.ledger tbody tr')].map(r => r.cells[5].querySelector('a')).filter(Boolean).map(a => a.getAttribute('href'))")
-    assert len(links) > 20
-    for link in set(links):
+    rows = page.evaluate("() => [...document.querySelectorAll('table.ledger tbody tr')].map(r => [r.cells[0].innerText, r.cells[5].querySelector('a').getAttribute('href')])")
+    assert len(rows) == 128
+    for id, link in rows:
         path, _, anchor = link.partition("#")
-        assert f'id="{anchor}"' in (site / "book" / path).read_text(encoding="utf-8"), link
+        before, found, after = (site / "book" / path).read_text(encoding="utf-8").partition(f'id="{anchor}"')
+        assert found, link
+        shown = after.partition('<div class="cell docutils')[0]  # up to the next cell
+        assert id.strip() in shown or not anchor.startswith("cell-"), (id, link)

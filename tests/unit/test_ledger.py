@@ -46,7 +46,9 @@ def test_not_settled_without_a_chapter_or_without_a_computation(book):
 
 def test_a_link_leads_to_the_section_that_computes_the_claim():
     path, = notebooks.chapters(directives.ROOT, "07")
-    assert directives.section_of("B08", path) == ("section 7.4", "four-claims-about-one-card")
+    section, anchor = directives.section_of("B08", path)
+    cell = notebooks.read(path).cells[int(anchor.removeprefix("cell-"))]
+    assert section == "section 7.4" and cell.cell_type == "code" and '"B08"' in cell.source
     assert directives.section_of("B10", path)[0] == "section 7.5"
     assert directives.section_of("B21", path) == ("chapter 7", "verdicts")  # ruled, computed nowhere
     path, = notebooks.chapters(directives.ROOT, "01")
