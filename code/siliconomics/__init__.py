@@ -13,7 +13,7 @@ from .fab import (Chiplet, PackageCost, bill_of_materials, chiplet_cost, defect_
 from .fleet import (break_even, break_even_utilisation, carbon, checkpoint_interval, depreciation, energy_cost, goodput, littles_law, mtbf,
                     npv, payback, price_to_match, queue_wait, rent, site_energy, site_power, system_mtbf, tco)
 from .markets import gini, h100_equivalents, hhi, lives, lorenz, owned, shares, shipments
-from .measurements import benchmarked, measured, measured_mbu, reported, timed
+from .measurements import achieved, benchmarked, measured, measured_mbu, reported, timed
 from .network import (all_gather_seconds, all_reduce_seconds, all_to_all_seconds, bus_bandwidth, fibre_round_trip,
                       hierarchical_all_reduce_seconds, local_sgd_overhead, torus_all_to_all_seconds, torus_bisection, torus_hops,
                       tree_crossover_bytes)

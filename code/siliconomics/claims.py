@@ -21,7 +21,7 @@ from .fab import die_cost, die_yield, dies_per_wafer
 from .fleet import HOURS_PER_YEAR, JOULES_PER_KWH, break_even_utilisation, energy_cost, rent, site_energy
 from .kernels import plain as formula
 from .markets import lives, owned, shares
-from .measurements import measured, measured_mbu
+from .measurements import achieved, measured, measured_mbu
 from .network import fibre_round_trip, local_sgd_overhead
 from .roofline import critical_batch, memory_floor
 from .scaling import growth_gap, growth_per_year, lifetime_flops, lifetime_optimal
@@ -196,6 +196,15 @@ def _event(quantity: str, date: str) -> float:
     return next(row["value"] for row in table("company_events") if (row["quantity"], row["date"]) == (quantity, date))
 
 
+def _years_between(said: str, then: str) -> float:
+    return (date.fromisoformat(then) - date.fromisoformat(said)).days / 365.25
+
+
+def _shipped(chips: str, first: str, last: str) -> float:
+    """Chips of the named kinds in the quarters that lie between two days, by Epoch's estimates."""
+    return sum(row["units"] for row in table("shipments") if row["chip"] in chips.split("+") and first <= row["start"] and row["end"] <= last)
+
+
 @claim("F11", "USD")
 def raised_by_openai(date="2026-02-27"):
     return _event("raised", date)
@@ -203,7 +212,7 @@ def raised_by_openai(date="2026-02-27"):
 
 @claim("F12", "year")
 def years_until_new_terms(said="2023-11-17", changed="2025-10-28"):
-    return (date.fromisoformat(changed) - date.fromisoformat(said)).days / 365.25
+    return _years_between(said, changed)
 
 
 @claim("F18", "USD")
@@ -599,12 +608,9 @@ def batch_that_pays_for_mixtral(usd_per_mtok=0.27, model="Mixtral 8x7B", chip="H
     batches = np.arange(1, 1025)
     step = decode(model, chip, chips, batches, context, stack=stack, usd_per_chip_hour=usd_per_chip_hour)
     return batches[step.usd_per_mtok <= usd_per_mtok][0]
+
+
 # --- chapter 10: TPUs ------------------------------------------------------------------------------------------------
-
-def _shipped(chips: str, first: str, last: str) -> float:
-    """Chips of the named kinds in the quarters that lie between two days, by Epoch's estimates."""
-    return sum(row["units"] for row in table("shipments") if row["chip"] in chips.split("+") and first <= row["start"] and row["end"] <= last)
-
 
 @claim("M13", "%")
 def best_matrix_product_over_peak(chip="H100 SXM", dtype="bf16"):
@@ -634,6 +640,7 @@ def peak_of_v5e_over_v5p(chip="TPU v5e", than="TPU v5p", dtype="bf16"):
     return find_chip(chip).peak[dtype] / find_chip(than).peak[dtype]
 
 
+@claim("T03", "1")
 @claim("T04", "1")
 def google_over_microsoft(date="2025-12-31", owner="Google", other="Microsoft"):
     held = owned(date)
@@ -660,10 +667,6 @@ def power_of_h100_over_v5p(chip="H100 SXM", than="TPU v5p"):
     return find_chip(chip).tdp_watts / find_chip(than).tdp_watts
 
 
-def _years_between(said: str, then: str) -> float:
-    return (date.fromisoformat(then) - date.fromisoformat(said)).days / 365.25
-
-
 @claim("T09", "year")
 def years_until_a_second_designer_was_reported(said="2023-11-17", reported="2025-03-17"):
     return _years_between(said, reported)
@@ -687,11 +690,6 @@ def years_until_google_announced_pytorch_for_tpus(said="2023-11-17", announced="
 
 
 # --- chapter 11: challengers ------------------------------------------------------------------------------------------
-
-def _per_chip(chip: str, work: str, date: str) -> float:
-    """What a submission of one round did of a work, for each of its chips; the larger if achieved.csv has two."""
-    return max(row["value"] / row["chips"] for row in table("achieved") if (row["chip"], row["work"], row["date"]) == (chip, work, date))
-
 
 @claim("B19", "chip")
 def chips_of_the_groq_fleet(racks=8, servers=9, chips=8):
@@ -721,12 +719,12 @@ def model_that_fits_on_one_wafer(sram_bytes=40e9, weights="fp16"):
 
 @claim("F05", "1")
 def b200_over_h100(chip="B200 SXM", than="H100 SXM", work="Llama 2 70B offline", date="2025-09"):
-    return _per_chip(chip, work, date) / _per_chip(than, work, date)
+    return achieved(chip, work, date) / achieved(than, work, date)
 
 
 @claim("F06", "chip")
-def b200_shipped_in_the_second_and_third_quarter(chip="B200", start="2024-04-01", end="2024-09-30"):
-    return sum(row["units"] for row in table("shipments") if row["chip"] == chip and start <= row["start"] and row["end"] <= end)
+def b200_shipped_in_the_second_and_third_quarter(chips="B200", first="2024-04-01", last="2024-09-30"):
+    return _shipped(chips, first, last)
 
 
 @claim("F07", "USD")
@@ -777,15 +775,9 @@ def high_end_gpus(chips="A100+A800+H100+H800+H20", first="2022-01-01", last="202
     return _shipped(chips, first, last)
 
 
-@claim("T03", "1")
-def google_over_the_next(date="2025-12-31", owner="Google", other="Microsoft"):
-    held = owned(date)
-    return held[known("owner", owner, held)] / held[known("other", other, held)]
-
-
 @claim("T11", "USD")
 def rent_of_600000_tpus(chips=600_000, years=5, usd_per_chip_hour=1.60):
-    return rent(chips, years * HOURS_PER_YEAR * 3600, usd_per_chip_hour)
+    return rent(chips, years * YEAR, usd_per_chip_hour)
 
 
 @claim("F10", "%")
@@ -810,8 +802,8 @@ def share_of_the_accelerators(maker="NVIDIA", quarters_of="2024", count="units")
 
 
 @claim("C07", "chip")
-def h100s_sold_in_a_quarter(start="2023-10-01", chips=("H100", "H800")):
-    return sum(row["units"] for row in table("shipments") if row["start"] == start and row["chip"] in chips)
+def h100s_sold_in_a_quarter(chips="H100+H800", first="2023-10-01", last="2023-12-31"):
+    return _shipped(chips, first, last)
 
 
 @claim("C08", "USD")
@@ -831,18 +823,18 @@ def area_of_sram(gigabytes=1, mib_per_mm2=31.8):
 
 # --- chapter 14: which steps have no substitute -------------------------------------------------------------------------
 
-def _held(node: str, by: str, name: str) -> float:
-    return load_chain().held[by][node][name]
+def _held(node: str, country: str) -> float:
+    return load_chain().held["country"][node][country]
 
 
 @claim("C12", "%")
 def austrian_share_of_multi_beam_mask_writers(node="mask_writer", country="AUT"):
-    return _held(node, "country", country)
+    return _held(node, country)
 
 
 @claim("C13", "%")
 def austrian_share_of_wafer_bonders(node="wafer_bonder", country="AUT"):
-    return _held(node, "country", country)
+    return _held(node, country)
 
 
 @claim("C15", "country")
@@ -852,12 +844,12 @@ def countries_that_alone_stop_an_ai_server(target="ai_server", threshold=0.8):
 
 @claim("C16", "year")
 def years_until_arizona_packages(said="2023-11-17", opens="2028-01-01"):
-    return (date.fromisoformat(opens) - date.fromisoformat(said)).days / 365.25
+    return _years_between(said, opens)
 
 
 @claim("C17", "%")
 def japanese_share_of_photoresist(node="photoresist", country="JPN"):
-    return _held(node, "country", country)
+    return _held(node, country)
 
 
 # --- chapter 15: consequences -------------------------------------------------------------------------------------------
@@ -901,7 +893,7 @@ def memory_in_the_bill_of_materials(product="H100 SXM", by="Silicon Analysts"):
 
 @claim("O06", "year")
 def years_without_the_siri_of_gemini(said="2023-12-05", not_yet="2026-03-19"):
-    return (date.fromisoformat(not_yet) - date.fromisoformat(said)).days / 365.25
+    return _years_between(said, not_yet)
 
 
 @claim("O07", "USD")

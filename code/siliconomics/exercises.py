@@ -15,7 +15,7 @@ from .fab import bill_of_materials, die_cost, die_yield, dies_per_wafer, harvest
 from .fleet import (break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, price_to_match, rent, site_energy,
                     site_power, system_mtbf, tco)
 from .markets import gini, h100_equivalents, hhi
-from .measurements import measured, reported
+from .measurements import achieved, measured, reported
 from .network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead, torus_bisection
 from .roofline import attainable, memory_floor
 from .scaling import doubling_time, growth_per_year, kaplan_loss, lifetime_flops, lifetime_optimal, loss, optimal, tokens_for
@@ -601,11 +601,6 @@ def rows_that_fill_an_array_of_256():
 
 # --- chapter 11 -----------------------------------------------------------------------------------------------------
 
-def _achieved(chip: str, work: str, date: str) -> list[float]:
-    """Tokens a second and chip of one work, every row of a date."""
-    return [row["value"] / row["chips"] for row in table("achieved") if (row["chip"], row["work"], row["date"]) == (chip, work, date)]
-
-
 @key("11.1")
 def products_of_mi355x_over_b200():
     best = {row["chip"]: row["value"] for row in table("device_peaks") if (row["quantity"], row["dtype"]) == ("matmul_flops", "bf16")}
@@ -614,14 +609,14 @@ def products_of_mi355x_over_b200():
 
 @key("11.2")
 def tax_of_mi325x_against_h200_in_percent():
-    served = {name: _achieved(name, "Llama 2 70B offline", "2025-09")[0] for name in ("MI325X", "H200 SXM")}
+    served = {name: achieved(name, "Llama 2 70B offline", "2025-09") for name in ("MI325X", "H200 SXM")}
     paper = chip("MI325X").bandwidth / chip("H200 SXM").bandwidth
     return 100 * (1 - served["MI325X"] / served["H200 SXM"] / paper)
 
 
 @key("11.3")
 def gain_of_a_gb200_rack_in_percent():
-    before, after = (_achieved("GB200 (per GPU)", "DeepSeek-R1 offline", date)[0] for date in ("2025-09", "2026"))
+    before, after = (achieved("GB200 (per GPU)", "DeepSeek-R1 offline", date) for date in ("2025-09", "2026"))
     return 100 * (after / before - 1)
 
 
@@ -807,11 +802,6 @@ def nodes_lost_without_wafers():
 OWNED = {"watts_per_chip": 1389, "usd_per_kwh": 0.083, "load": 0.8, "pue": 1.25, "usd_per_kw_month": 120, "upkeep": 0.02}
 
 
-def _event_of(company: str, quantity: str) -> float:
-    value, = (row["value"] for row in table("company_events") if (row["company"], row["quantity"]) == (company, quantity))
-    return value
-
-
 @key("15.1")
 def gross_margin_of_half_busy_servers_in_percent():
     return 100 * (1 - 2 * decode("Llama 2 70B", "H100 SXM", 8, batch=32, context=4096, usd_per_chip_hour=2).usd_per_mtok / 3)
@@ -828,8 +818,9 @@ def hour_with_interest_and_a_residual():
 
 
 @key("15.4")
-def gross_margin_of_deepseek_in_percent():
-    return 100 * (1 - _event_of("DeepSeek", "cost of revenue") / _event_of("DeepSeek", "revenue"))
+def tokens_of_13b_on_an_m1_ultra():
+    device, = (row for row in table("devices") if row["device"] == "Mac Studio 2022")
+    return device["bandwidth"] / (13e9 * dtype_bytes("fp16"))
 
 
 @key("15.5")

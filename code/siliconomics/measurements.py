@@ -129,6 +129,25 @@ def measured_mbu(row: dict) -> tuple[float, float, float]:
     return at(min(prompt, row["context"]), embedding=False), at(row["context"]), at(max(prompt + output, row["context"]))
 
 
+def achieved(chip: str, work: str, date: str) -> float:
+    """What a published run did of a work, for each of its chips: the larger if achieved.csv has two of that date.
+
+    Raises
+    ------
+    BadValue
+        If it has none.
+
+    Examples
+    --------
+    >>> round(achieved("MI300X", "Llama 2 70B offline", "2025-09"))
+    3475
+    """
+    rows = _matching("achieved", {"chip": chip, "work": work, "date": date})
+    if not rows:
+        raise BadValue(f"chip={chip!r}, work={work!r}, date={date!r}: achieved.csv has no such run")
+    return max(row["value"] / row["chips"] for row in rows)
+
+
 def timed(**where) -> list[dict]:
     """Rows of gpu_timings.csv, the book's own measurements, that match every condition.
 

@@ -1,10 +1,8 @@
 """How busy is a systolic array? One matrix product, tile after tile, on a square of multipliers that hold the weights."""
-from __future__ import annotations
-
 import numpy as np
 
 from . import kernels
-from .checks import broadcast, flag, number, plain
+from .checks import flag, numbers, plain
 from .kernels import plain as formula
 
 
@@ -16,7 +14,7 @@ def systolic_tiles(k, n, size=128):
     >>> systolic_tiles(8192, 8192), systolic_tiles(8192, 8193)
     (4096.0, 4160.0)
     """
-    k, n, size = broadcast(k=number("k", k, least=1.0), n=number("n", n, least=1.0), size=number("size", size, least=1.0))
+    k, n, size = numbers(locals(), one="k n size")
     return plain(np.ceil(k / size) * np.ceil(n / size))
 
 
@@ -35,8 +33,7 @@ def systolic_arrival(tile, row, column, m, size=128, double_buffered: bool = Tru
     float or ndarray
         Cycles since the first weight was loaded. Source: Kung (1982); Jouppi et al. (2017).
     """
-    tile, row, column, m, size = broadcast(tile=number("tile", tile, zero=True), row=number("row", row, zero=True), column=number("column", column, zero=True),
-                                           m=number("m", m, least=1.0), size=number("size", size, least=1.0))
+    tile, row, column, m, size = numbers(locals(), zero="tile row column", one="m size")
     period = formula(kernels.systolic_period)(m, size, flag("double_buffered", double_buffered))
     return plain(formula(kernels.systolic_arrival)(tile, row, column, size, period))
 
@@ -71,6 +68,6 @@ def systolic_utilisation(m, k, n, size=128, double_buffered: bool = True):
     ['0.8%', '25.0%', '99.9%', '100.0%']
     """
     tiles = systolic_tiles(k, n, size)
-    m, k, n, size, tiles = broadcast(m=number("m", m, least=1.0), k=number("k", k), n=number("n", n), size=number("size", size), tiles=tiles)
+    m, k, n, size, tiles = numbers(locals(), one="m k n size tiles")
     period = formula(kernels.systolic_period)(m, size, flag("double_buffered", double_buffered))
     return plain(formula(kernels.systolic_utilisation)(m, k, n, size, tiles, period))

@@ -151,3 +151,10 @@ def test_widths_of_the_wafers_units_give_their_rates():
 def test_what_a_stated_rate_asks_of_one_chip(tokens, lengths, chip, share):
     need = tokens * lengths * 2 * 70e9 / 8 / si.chip(chip).peak["fp8"]
     assert need == pytest.approx(share, abs=0.005)
+
+
+def test_achieved_is_a_rate_of_one_chip_and_the_larger_of_two():
+    rows = [row["value"] / row["chips"] for row in ACHIEVED if (row["chip"], row["work"], row["date"]) == ("MI300X", "Llama 2 70B offline", "2024-08")]
+    assert len(rows) == 2 and si.achieved("MI300X", "Llama 2 70B offline", "2024-08") == max(rows) > min(rows)
+    with pytest.raises(si.BadValue, match="no such run"):
+        si.achieved("MI300X", "Llama 2 70B offline", "1999")

@@ -213,7 +213,7 @@ def test_readings_of_chapter_11_under_other_inputs():
     assert [si.verdict("C10", part=part).computed for part in ("logic", "memory", "packaging")] == pytest.approx([2, 2900 / 1350, 1.6])
     assert si.verdict("F05", chip="GB200 (per GPU)").computed == pytest.approx(51_736.9 / 4 / (62_351.6 / 16))
     assert si.verdict("F08", chip="Gaudi 3").computed == pytest.approx(1677 / 989.4)
-    assert si.verdict("F06", start="2024-10-01", end="2024-12-31").computed == 200_737
+    assert si.verdict("F06", first="2024-10-01", last="2024-12-31").computed == 200_737
     assert si.verdict("F13", chips_a_year=485_000, usd_per_chip=26_268).computed == pytest.approx(0.0392, abs=5e-5)
     assert si.verdict("B20", weights="int8").computed == pytest.approx(279.35)
     assert si.verdict("F09", last="B200 SXM", steps=2).computed == pytest.approx(2 / (26 / 12))
@@ -412,7 +412,7 @@ def test_readings_of_chapter_13():
     """Groq's die, the lower ends of Epoch's ranges, the bill of materials, SRAM at 3 nm and its cells alone."""
     assert si.verdict("C08", area_mm2=725, wafer_usd=6000).computed == pytest.approx(163, abs=0.5)
     assert sum(row["units_p05"] for row in table("shipments") if row["start"] == "2023-10-01" and row["chip"] in ("H100", "H800")) == 370_815
-    assert si.verdict("C07", start="2023-07-01").verdict == "refuted"
+    assert si.verdict("C07", first="2023-07-01", last="2023-09-30").verdict == "refuted"
     memory = si.bill_of_materials("H100 SXM").usd["memory"]
     assert memory / 1150 == pytest.approx(1.17, abs=0.005) and si.verdict("C09", usd_per_gb=memory / 80).verdict == "partly"
     facts = {(row["item"], row["subject"]): row["value"] for row in table("silicon")}

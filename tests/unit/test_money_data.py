@@ -97,13 +97,6 @@ def test_errata_say_how_they_are_known():
     assert f"{(dates[1] - dates[0]).days} days" in said and RUNS["GPT-2 1.5B"]["params"] < RUNS["Meena"]["params"]
 
 
-def test_the_day_of_deepseek_is_its_nodes_at_two_dollars():
-    """Their own working: 226.75 nodes of eight chips; 545 % is profit over cost."""
-    day = {row["quantity"]: row["value"] for row in table("company_events") if row["company"] == "DeepSeek"}
-    assert si.rent(8 * day["nodes"], 86_400, 2) == pytest.approx(day["cost of revenue"], rel=1e-9)
-    assert day["revenue"] / day["cost of revenue"] - 1 == pytest.approx(5.45, abs=0.01)
-
-
 def test_margins_lie_where_the_accounts_put_them():
     paid = {(row["company"], row["quantity"]): row["value"] for row in table("company_events")}
     assert 1 - paid["Salesforce", "cost of revenue"] / paid["Salesforce", "revenue"] == pytest.approx(29_252 / 37_895, abs=1e-4)
