@@ -1,114 +1,12 @@
 """The built book in a real browser: every page loads from this machine alone, without an error, and shows what it should."""
-import os
 import re
-import subprocess
-import threading
-from pathlib import Path
 
 import pytest
-import yaml
 
-from booktools import browser as chromium
-from booktools import tasks
+from sitebook import DESKTOP, DRAWN, PHONE, TYPESET, WAIT, pages
 
-ROOT = Path(__file__).resolve().parents[2]
 FOREIGN = re.compile(r"cdn\.jsdelivr|unpkg\.com|cdnjs|fonts\.googleapis|fonts\.gstatic|(?:use|kit|pro|ka-f)\.fontawesome\.com")
 COMMENT = re.compile(r"/\*.*?\*/|<!--.*?-->", re.DOTALL)
-PHONE = {"width": 360, "height": 740}
-DESKTOP = {"width": 1280, "height": 900}
-WAIT = 20_000  # milliseconds
-DRAWN = """() => [...document.querySelectorAll('.vl-chart')].every(f => f.dataset.theme === document.documentElement.dataset.theme)"""
-TYPESET = """() => document.querySelectorAll('.math').length === 0 || document.querySelectorAll('mjx-container').length > 0"""
-
-
-def pages() -> list[str]:
-    """Every page that _toc.yml names, in its order."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    parts = toc.get("parts", [toc])
-    return [toc["root"]] + [entry["file"] for part in parts for entry in part["chapters"]]
-
-
-@pytest.fixture(scope="module")
-def build(tmp_path_factory):
-    """Build the book from the stored outputs as `make html` does, into a folder of its own."""
-    out = tmp_path_factory.mktemp("book")
-    result = subprocess.run(tasks.build_command("--path-output", str(out)), cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
-    return result, out / "_build" / "html"
-
-
-@pytest.fixture(scope="module")
-def site(build):
-    result, folder = build
-    if result.returncode and not folder.exists():
-        pytest.fail(result.stderr)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    running = tasks.server(site)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{running.server_port}/"
-    running.shutdown()
-    running.server_close()
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    from playwright.sync_api import sync_playwright
-
-    path = chromium.find()
-    if path is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(chromium.HINT)
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=chromium.arguments())
-        yield running
-        running.close()
-
-
-class Visit:
-    """A page in a fresh profile that may talk to this site only, and what went wrong on it."""
-
-    def __init__(self, chrome, address, **options):
-        self.address, self.messages, self.foreign = address, [], []
-        self.context = chrome.new_context(**options)
-        self.context.route("**/*", self._route)
-        self.page = self.context.new_page()
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
-        self.page.on("response", self._response)
-
-    def _route(self, route):
-        inside = route.request.url.startswith((self.address, "data:", "blob:"))
-        if not inside:
-            self.foreign.append(route.request.url)
-        route.continue_() if inside else route.abort()
-
-    def _console(self, message):
-        if message.type in ("error", "warning"):
-            self.messages.append(f"{message.type}: {message.text}")
-
-    def _response(self, response):
-        if response.status >= 400:
-            self.messages.append(f"{response.status}: {response.url}")
-
-    def open(self, name):
-        self.page.goto(f"{self.address}{name}.html", wait_until="load")
-        self.page.wait_for_load_state("networkidle")
-        return self.page
-
-
-@pytest.fixture
-def visit(chrome, address):
-    opened = []
-
-    def start(**options):
-        opened.append(Visit(chrome, address, **options))
-        return opened[-1]
-
-    yield start
-    for one in opened:
-        one.context.close()
 
 
 def test_book_builds_without_a_warning(build):
