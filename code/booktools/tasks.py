@@ -86,7 +86,7 @@ def _write_kernel(folder: Path, python: str) -> None:
 
 def lock(root: Path) -> int:
     """Pin requirements*.txt with hashes for all platforms (needs uv)."""
-    for name in ("requirements", "requirements-lab", "requirements-rivals", "requirements-mutate"):  # the last takes its versions from the first
+    for name in ("requirements", "requirements-lab", "requirements-rivals", "requirements-mutate", "requirements-course"):  # the last two take their versions from the first
         say(f"resolving {name}.txt ...")
         _stop_at_failure(call(
             "uv", "pip", "compile", f"{name}.txt", "--universal", "--python-version", "3.11", "--generate-hashes",
@@ -133,6 +133,18 @@ def sources(root: Path) -> int:
     path = root / bibliography.SOURCES
     path.write_text(bibliography.sources(root / bibliography.REFERENCES), encoding="utf-8", newline="\n")
     say(str(path))
+    return 0
+
+
+def answers(root: Path) -> int:
+    """Write the answers of the exercises into the package, after a change of data or formulas."""
+    from siliconomics import exercises
+
+    from . import answer_keys
+
+    veiled = {id: exercises.veiled(id, value) for id, value in answer_keys.values().items()}
+    exercises.STORED.write_text(json.dumps(veiled, indent=0) + "\n", encoding="utf-8", newline="\n")
+    say(f"{len(veiled)} answers in {exercises.STORED}")
     return 0
 
 
@@ -263,9 +275,35 @@ def contribute(root: Path, file: str = "", run: str = "", source: str = "") -> i
     return int(bool(found))
 
 
+# --- teaching --------------------------------------------------------------------------------------------------------
+
+def course(root: Path, *options: str) -> int:
+    """Write the problem sets for students and instructors (--bundles: and otter's autograder archives, from .venv-course)."""
+    from . import course as coursework
+
+    written = coursework.write(root)
+    say(f"{len(written)} notebooks in {root / coursework.BUILT}")
+    return _bundles(root) if "--bundles" in options else 0
+
+
+def _bundles(root: Path) -> int:
+    """Let otter-grader make a student notebook and an autograder archive of each set."""
+    from . import course as coursework
+
+    python = venv_python(_side_environment(root, "course"))  # apart from .venv: otter brings ipywidgets and a web client
+    return coursework.assign(root, python)
+
+
+def grade(root: Path, *words: str) -> int:
+    """Mark a folder of submissions in a sandbox: SET FOLDER (--help tells the options)."""
+    from . import grade as grading
+
+    return grading.main(root, words)
+
+
 def clean(root: Path) -> int:
     """Remove what was built, and all environments."""
-    for name in ("_build", ".pytest_cache", ".hypothesis", ".venv-lab", ".venv-mutate", ".venv-rivals", ".venv"):
+    for name in ("_build", ".pytest_cache", ".hypothesis", ".venv-course", ".venv-lab", ".venv-mutate", ".venv-rivals", ".venv"):
         shutil.rmtree(root / name, ignore_errors=True)
     for cache in [*(root / "code").rglob("__pycache__"), *(root / "tests").rglob("__pycache__")]:
         shutil.rmtree(cache, ignore_errors=True)
@@ -273,7 +311,7 @@ def clean(root: Path) -> int:
 
 
 COMMANDS = {
-    "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
-    "lab": lab, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
+    "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources, "answers": answers,
+    "lab": lab, "course": course, "grade": grade, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
     "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
 }
