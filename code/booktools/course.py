@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
 import re
+import shutil
+import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -273,13 +276,15 @@ def otter_master(one: ProblemSet) -> nbformat.NotebookNode:
 
 
 def _question(one: ProblemSet, exercise: Exercise) -> list[nbformat.NotebookNode]:
-    name, points = f"q{exercise.id.replace('.', '_')}", one.points(exercise)
-    solution = f"# BEGIN SOLUTION\n{CHECK.sub('', exercise.solution.source).rstrip()}\n# END SOLUTION\nanswers[\"{exercise.id}\"] = answer"
+    name = f"q{exercise.id.replace('.', '_')}"
+    solved = CHECK.sub("", exercise.solution.source).rstrip()
+    solution = (f'# BEGIN SOLUTION NO PROMPT\n{solved}\n# END SOLUTION\n""" # BEGIN PROMPT\nanswer = ...\n""" # END PROMPT\n'
+                f'\nanswers["{exercise.id}"] = answer\nsi.check("{exercise.id}", answer)')
     test = f'import siliconomics as si\nassert si.check("{exercise.id}", answers["{exercise.id}"])'
-    return [new_raw_cell(f"# BEGIN QUESTION\nname: {name}\npoints: {points}"), _statement(one, exercise),
-            new_raw_cell("# BEGIN SOLUTION"), new_code_cell(solution.replace("# BEGIN SOLUTION\n", "").replace("# END SOLUTION\n", "")),
-            new_raw_cell("# END SOLUTION"), new_raw_cell("# BEGIN TESTS"), new_code_cell(test), new_raw_cell("# END TESTS"),
-            new_raw_cell("# END QUESTION")]
+    raw = new_raw_cell
+    return [raw(f"# BEGIN QUESTION\nname: {name}\npoints: {one.points(exercise)}"), _statement(one, exercise),
+            raw("# BEGIN SOLUTION"), new_code_cell(solution), raw("# END SOLUTION"),
+            raw("# BEGIN TESTS"), new_code_cell(test), raw("# END TESTS"), raw("# END QUESTION")]
 
 
 def write(root: Path) -> list[Path]:
@@ -292,3 +297,42 @@ def write(root: Path) -> list[Path]:
             path.write_text(notebooks.text(make(one)), encoding="utf-8", newline="\n")
             written.append(path)
     return written
+
+
+# --- otter -----------------------------------------------------------------------------------------------------------
+
+REQUIREMENTS = """numpy>=2.0
+numba>=0.65
+pandas>=2.2
+xarray>=2024.9
+scipy>=1.13
+networkx>=3.3
+tqdm>=4.66
+siliconomics @ git+{repository}@{branch}
+"""
+
+
+def _requirements(root: Path) -> str:
+    """What the machine that runs the archive installs; the address of the book stands once, in _config.yml."""
+    repository = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    return REQUIREMENTS.format(repository=repository["url"], branch=repository["branch"])
+
+
+def assign(root: Path, python: Path) -> int:
+    """Run `otter assign` on each set: a student notebook and an autograder archive, into _build/course/bundles/SET."""
+    sources = root / BUILT / "otter"
+    (sources / "requirements.txt").write_text(_requirements(root), encoding="utf-8")
+    for path in sorted(sources.glob("*.ipynb")):
+        out = root / BUILT / "bundles" / path.stem
+        shutil.rmtree(out, ignore_errors=True)  # an archive carries the time in its name: no old one stays
+        print(f"otter assign {path.stem} ...", flush=True)
+        done = subprocess.run([python, "-m", "otter", "assign", "--no-run-tests", path, out], cwd=sources, env=with_package(root), capture_output=True, text=True)
+        if done.returncode:
+            print(done.stderr[-2000:])
+            return done.returncode
+    return 0
+
+
+def with_package(root: Path) -> dict[str, str]:
+    """The environment of a process that imports the book's package without having it installed."""
+    return {**os.environ, "PYTHONPATH": str(root / "code")}

@@ -234,6 +234,12 @@ def test(root: Path, *arguments: str) -> int:
         "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", *arguments, cwd=root)
 
 
+def test_slow(root: Path, *arguments: str) -> int:
+    """Run the tests that take minutes: a class of 200 graded, otter's archives used."""
+    slow = sorted((root / "tests").rglob("slow_*.py"))
+    return call(sys.executable, "-m", "pytest", *slow, "-p", "no:cacheprovider", *arguments, cwd=root)
+
+
 def prove_gates(root: Path, *names: str) -> int:
     """Break a copy of the tree in one place per gate and see that a test turns red (all, or the named gates)."""
     from . import prove_gates as gates
@@ -311,7 +317,7 @@ def clean(root: Path) -> int:
 
 
 COMMANDS = {
-    "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources, "answers": answers,
+    "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "test-slow": test_slow, "execute": execute, "check": check, "sources": sources, "answers": answers,
     "lab": lab, "course": course, "grade": grade, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
     "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
 }

@@ -1,4 +1,5 @@
 """The answer check accepts 1 %, names the usual slips, and never tells the answer."""
+import functools
 import math
 from pathlib import Path
 
@@ -63,6 +64,7 @@ BY_HAND = {
 }
 
 
+@functools.cache
 def answer(id: str) -> float:
     return float(answer_keys.KEYS[id]())
 
