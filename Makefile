@@ -21,7 +21,7 @@ execute: .venv/.ok
 	@$(RUN) execute $(CH)
 
 course: .venv/.ok
-	@$(RUN) course $(if $(BUNDLES),--bundles)
+	@$(RUN) course $(if $(NOTEBOOKS),,--decks --bundles)
 
 bench: .venv/.ok
 	@$(RUN) bench $(if $(LONG),--long)

@@ -284,20 +284,17 @@ def contribute(root: Path, file: str = "", run: str = "", source: str = "") -> i
 # --- teaching --------------------------------------------------------------------------------------------------------
 
 def course(root: Path, *options: str) -> int:
-    """Write the problem sets for students and instructors (--bundles: and otter's autograder archives, from .venv-course)."""
+    """Write problem sets for students and instructors (--decks: slides; --bundles: otter's archives; both from .venv-course)."""
     from . import course as coursework
+    from . import decks
 
     written = coursework.write(root)
     say(f"{len(written)} notebooks in {root / coursework.BUILT}")
-    return _bundles(root) if "--bundles" in options else 0
-
-
-def _bundles(root: Path) -> int:
-    """Let otter-grader make a student notebook and an autograder archive of each set."""
-    from . import course as coursework
-
+    if not options:
+        return 0
     python = venv_python(_side_environment(root, "course"))  # apart from .venv: otter brings ipywidgets and a web client
-    return coursework.assign(root, python)
+    code = decks.write(root, python) if "--decks" in options else 0
+    return code or (coursework.assign(root, python) if "--bundles" in options else 0)
 
 
 def grade(root: Path, *words: str) -> int:
