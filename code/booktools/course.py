@@ -299,6 +299,15 @@ def write(root: Path) -> list[Path]:
     return written
 
 
+def write_hub(root: Path) -> None:
+    """The hub's files, with the address of the book, which stands once, in _config.yml."""
+    repository = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+    out = root / BUILT / "hub"
+    out.mkdir(parents=True, exist_ok=True)
+    for path in (root / SETS.parent / "hub").iterdir():
+        (out / path.name).write_text(path.read_text(encoding="utf-8").replace("COURSE_REPOSITORY", repository), encoding="utf-8", newline="\n")
+
+
 # --- otter -----------------------------------------------------------------------------------------------------------
 
 REQUIREMENTS = """numpy>=2.0

@@ -289,6 +289,7 @@ def course(root: Path, *options: str) -> int:
     from . import decks
 
     written = coursework.write(root)
+    coursework.write_hub(root)
     say(f"{len(written)} notebooks in {root / coursework.BUILT}")
     if not options:
         return 0
@@ -304,6 +305,13 @@ def grade(root: Path, *words: str) -> int:
     return grading.main(root, words)
 
 
+def collect(root: Path, *words: str) -> int:
+    """Take a set's notebooks out of the home folders of a hub: SET HOMES OUT (--help tells the options)."""
+    from . import collect as collecting
+
+    return collecting.main(words)
+
+
 def clean(root: Path) -> int:
     """Remove what was built, and all environments."""
     for name in ("_build", ".pytest_cache", ".hypothesis", ".venv-course", ".venv-lab", ".venv-mutate", ".venv-rivals", ".venv"):
@@ -315,6 +323,6 @@ def clean(root: Path) -> int:
 
 COMMANDS = {
     "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "test-slow": test_slow, "execute": execute, "check": check, "sources": sources, "answers": answers,
-    "lab": lab, "course": course, "grade": grade, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
+    "lab": lab, "course": course, "collect": collect, "grade": grade, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
     "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
 }

@@ -2,6 +2,7 @@
 import csv
 import io
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -218,3 +219,24 @@ def test_a_half_written_result_is_made_again(tmp_path):
     path = tmp_path / "a.json"
     path.write_text('{"student": "a", "mar')
     assert grade.stored_result(path) is None and grade.stored_result(tmp_path / "none.json") is None
+
+
+# --- collecting from a hub -------------------------------------------------------------------------------------------
+
+def home(folder, name):
+    (folder / name / "siliconomics-course").mkdir(parents=True)
+    return folder / name / "siliconomics-course" / "set1.ipynb"
+
+
+def test_collect_takes_plain_files_only(tmp_path, capsys):
+    for name in ("jupyter-ana", "jupyter-thief", "jupyter-pipe", "jupyter-copycat", "jupyter-late"):
+        home(tmp_path, name)
+    mine = tmp_path / "jupyter-ana" / "siliconomics-course" / "set1.ipynb"
+    mine.write_text("{}")
+    (tmp_path / "jupyter-thief" / "siliconomics-course" / "set1.ipynb").symlink_to(mine)
+    os.mkfifo(tmp_path / "jupyter-pipe" / "siliconomics-course" / "set1.ipynb")
+    other = tmp_path / "other"
+    other.write_text("{}")
+    os.link(other, tmp_path / "jupyter-copycat" / "siliconomics-course" / "set1.ipynb")
+    assert tasks.collect(Path(), "set1", f"{tmp_path}/jupyter-*", str(tmp_path / "out")) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["ana.ipynb"] and "1 of 5 users" in capsys.readouterr().out
