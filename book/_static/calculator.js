@@ -103,9 +103,9 @@
   function presetRent() {
     const known = facts.chips[form.elements.chip.value].price;
     if (!ownPrice) form.elements.usd.value = known ? known.usd : "";
-    rent.textContent = ownPrice ? "Rent: your figure."
-      : known ? `Rent: ${known.provider}, ${known.terms}, ${known.date}. Type your own.`
-        : "The data hold no rent for this chip. Type one to see dollars.";
+    const from = known && element("a", { href: facts.links.prices }, `${known.provider}, ${known.terms}, ${known.date}`);
+    rent.replaceChildren(...(ownPrice ? ["Rent: your figure."] : known ? ["Rent: ", from, ". Type your own."]
+      : ["The data hold no rent for this chip. Type one to see dollars."]));
   }
 
   // --- the answer -----------------------------------------------------------------------------------------------------------
@@ -140,11 +140,11 @@
 
   function sentence(choice, found) {
     const f = best(found), users = choice.batch === 1 ? "one user" : `each of ${choice.batch} users`;
-    const both = choice.batch === 1 ? "" : `, ${FORMAT.rate(f.rate)} together`;
+    const both = choice.batch === 1 ? "" : ` for each, ${FORMAT.rate(f.rate)} together`;
     const cost = Number.isFinite(f.usd) ? `. A million tokens cost ${FORMAT.$(f.usd)}` : "";
     const start = found.held > found.there ? "If it fitted: " : "";
     return `${start}${choice.model} on ${machine(choice)} writes a token for ${users} every ${FORMAT.s(f.seconds)}: ` +
-      `${FORMAT.rate(f.perUser)} tokens/s for each${both}${cost}.`;
+      `${FORMAT.rate(f.perUser)} tokens/s${both}${cost}.`;
   }
 
   function memory(choice, found) {
@@ -191,18 +191,24 @@
     return `What bounds the step: ${which}.${unit}`;
   }
 
-  const BASIS = { chip: "kernels measured on this chip", family: "kernels measured on a sister chip", vendor: "kernels measured on other chips of the vendor",
-    memory: "kernels of other vendors' chips with such memory, since none was measured here; the interval is widened by a rule",
-    all: "kernels of other chips, since none like it was measured; the interval is widened by a rule" };
+  const BASIS = { chip: "kernels measured on this chip", family: "kernels measured on a sister of this chip", vendor: "kernels measured on other chips of the vendor",
+    memory: "kernels of other vendors' chips with the same kind of memory; none of this vendor's were measured, so the interval is widened by a rule",
+    all: "kernels of other chips; none like it was measured, so the interval is widened by a rule" };
+  const EXTRA = { "its own ceilings": "the best product or read of the chip itself was measured", "fp8 for fp4": "fp8 kernels stand for fp4" };
+
+  function basisText(basis) {
+    const [step, ...more] = basis.split(", ");
+    return [BASIS[step.split(" ")[0]], ...more.map((part) => EXTRA[part] || part)].join("; ");
+  }
 
   function trust(choice, found) {
     const link = (to, text) => element("a", { href: to }, text);
     const basis = facts.chips[choice.chip].basis[choice.weights];
-    const known = calibrated(found) ? `Expected rests on ${BASIS[basis.split(" ")[0]]} (${basis}); the host time of a serving engine comes on top.`
+    const known = calibrated(found) ? `Expected rests on ${basisText(basis)}. The host time of a serving engine and waiting for prompts come on top.`
       : `No expected time: the data hold no link bandwidth for ${choice.chip}, so traffic between chips cannot be timed.`;
-    return element("p", { class: "calc-note" }, `${known} Roofline is the same step at full bandwidth and peak, chips talking for free. `,
+    return element("p", { class: "calc-note" }, `${known} Roofline is the same step at full bandwidth and peak, chips talking for free. The menus hold the points that the core computed; nothing between them is guessed. `,
       link(facts.links.mbu, "Chapter 7"), " explains MBU and the roofline of a token, ", link(facts.links.wrong, "chapter 9"), " how wrong such times are. Data: ",
-      link(`${facts.data}#${facts.chips[choice.chip].row}`, choice.chip), ", ", link(`${facts.data}#${facts.models[choice.model].row}`, choice.model), ".");
+      link(`${facts.links.chips}#${facts.chips[choice.chip].row}`, choice.chip), ", ", link(`${facts.links.models}#${facts.models[choice.model].row}`, choice.model), ".");
   }
 
   function pythonLine(choice, found) {

@@ -8,8 +8,13 @@ that three digits of them are the core's own.
 from __future__ import annotations
 
 import base64
+import datetime
+import hashlib
 import html
 import json
+import re
+import shutil
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -73,7 +78,11 @@ def packed(arrays: dict[str, np.ndarray]) -> str:
 
 
 def file_name(model: str, chip: str) -> str:
-    return f"{nodes.make_id(model)}--{nodes.make_id(chip)}"
+    return f"{slug(model)}--{slug(chip)}"
+
+
+def slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def write_grids(folder: Path) -> None:
@@ -85,14 +94,38 @@ def write_grids(folder: Path) -> None:
             (folder / f"{name}.js").write_text(text, encoding="ascii", newline="\n")
 
 
+def fingerprint() -> str:
+    """Of all that the grids depend on: the core, its data and this file."""
+    files = sorted(path for path in Path(si.__file__).parent.rglob("*") if path.suffix in (".py", ".csv", ".json"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in (*files, Path(__file__)))).hexdigest()[:16]
+
+
+def stored_grids(cache: Path) -> Path:
+    """The folder of the grids of this very core under `cache`, computed if it is not there yet; older ones go."""
+    folder = cache / fingerprint()
+    if not folder.exists():
+        shutil.rmtree(cache, ignore_errors=True)
+        part = Path(tempfile.mkdtemp(dir=_made(cache)))
+        write_grids(part)
+        part.rename(folder)
+    return folder
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 @cache
 def price(chip: str) -> dict | None:
-    """The latest rent of a chip on demand that the data hold; None if they hold none."""
+    """The lowest rent of a chip on demand in the last year that the data hold; None if they hold none."""
     rows = [row for row in table("prices") if row["chip"] == chip and row["terms"] == "on demand" and row["unit"] == "USD/chip-hour"]
-    latest = max(rows, key=lambda row: row["date"], default=None)
-    return latest and {name: latest[name] for name in ("usd", "provider", "terms", "date")}
+    latest = max((datetime.date.fromisoformat(row["date"]) for row in rows), default=None)
+    recent = (row for row in rows if (latest - datetime.date.fromisoformat(row["date"])).days < 365)
+    lowest = min(recent, key=lambda row: row["usd"], default=None)
+    return lowest and {name: lowest[name] for name in ("usd", "provider", "terms", "date")}
 
 
 def basis(chip: str, weights: str) -> str:
@@ -105,10 +138,10 @@ def facts() -> dict:
     chips = {}
     for name in CHIPS:
         chip = si.chip(name)
-        chips[name] = {"memory_bytes": chip.memory_bytes, "price": price(name), "row": f"chip-{nodes.make_id(name)}",
+        chips[name] = {"memory_bytes": chip.memory_bytes, "price": price(name), "row": f"accelerators-{slug(name)}-bandwidth",
                        "computes": {dtype: chip.compute_dtype(dtype) for dtype in AXES["weights"]},
                        "basis": {dtype: basis(name, dtype) for dtype in AXES["weights"]}}
-    models = {name: {"context": MODEL_LENGTH[name], "row": f"model-{nodes.make_id(name)}"} for name in MODELS}
+    models = {name: {"context": MODEL_LENGTH[name], "row": f"models-{slug(name)}"} for name in MODELS}
     files = {model: {chip: file_name(model, chip) for chip in CHIPS} for model in MODELS}
     return {"axes": AXES, "parts": PARTS, "models": models, "chips": chips, "files": files}
 
@@ -141,14 +174,14 @@ def _org(model: str) -> str:
     return next(row["org"] for row in table("models") if row["name"] == model)
 
 
-def page(data_page: str, chapters: dict[str, str]) -> str:
+def page(links: dict[str, str]) -> str:
     """The calculator as HTML, with the first choice computed by the core."""
     rent = price(FIRST["chip"])
     usd = rent and rent["usd"]
     step = si.decode(**FIRST, stack="calibrated", usd_per_chip_hour=usd)
     fields = "".join(f'<label for="calc-{name}"><span>{label}</span><select id="calc-{name}" name="{name}">{_options(name)}</select></label>'
                      for name, label in LABELS.items())
-    known = json.dumps(facts() | {"data": data_page, "links": chapters}, separators=(",", ":")).replace("</", "<\\/")
+    known = json.dumps(facts() | {"links": links}, separators=(",", ":")).replace("</", "<\\/")
     return f"""<section class="calculator" id="calculator" aria-labelledby="calc-title">
 <p class="calc-title" id="calc-title" role="heading" aria-level="2">What does a token cost?</p>
 <form class="calc-form" autocomplete="off"><fieldset><legend>A language model answers on this machine</legend>{fields}
@@ -164,9 +197,14 @@ class Calculator(SphinxDirective):
     """Puts the calculator on a page."""
 
     def run(self) -> list[nodes.Node]:
-        link = lambda page: self.env.app.builder.get_relative_uri(self.env.docname, page)  # noqa: E731
-        chapters = {"mbu": link("chapters/07_mbu"), "wrong": link("chapters/09_how_wrong")}
-        return [nodes.raw("", page(link("book/data"), chapters), format="html")]
+        links = {"mbu": "chapters/07_mbu", "wrong": "chapters/09_how_wrong"} | {name: self._data_page(name) for name in ("chips", "models", "prices")}
+        address = self.env.app.builder.get_relative_uri
+        return [nodes.raw("", page({name: address(self.env.docname, doc) for name, doc in links.items()}), format="html")]
+
+    def _data_page(self, name: str) -> str:
+        """The page with the rows of a table: one of its own where there is one."""
+        own = f"book/data_{name}"
+        return own if own in self.env.found_docs else "book/data"
 
 
 def scripts(app, pagename, templatename, context, doctree) -> None:
@@ -178,7 +216,8 @@ def scripts(app, pagename, templatename, context, doctree) -> None:
 
 def copy_grids(app, error) -> None:
     if error is None and app.builder.format == "html":
-        write_grids(Path(app.outdir) / "_static" / "calculator")
+        cache = Path(app.srcdir, "_build", "calculator")
+        shutil.copytree(stored_grids(cache), Path(app.outdir) / "_static" / "calculator", dirs_exist_ok=True)
 
 
 def setup(app):

@@ -9,6 +9,7 @@ import pytest
 
 import siliconomics as si
 from booktools import calculator
+from siliconomics.tables import table
 
 ROUNDED = 1e-7  # relative: half a unit in the last place of a 32-bit float is 6e-8
 PAIRS = list(itertools.product(calculator.MODELS, calculator.CHIPS))
@@ -73,7 +74,7 @@ def test_files_are_small_and_each_has_its_own_name(tmp_path, monkeypatch):
 
 
 def test_the_page_knows_every_choice_and_is_light():
-    text = calculator.page("data.html", {"mbu": "7.html", "wrong": "9.html"})
+    text = calculator.page({"mbu": "7.html"})
     assert len(gzip.compress(text.encode())) < 8_000
     known = json.loads(text.partition('class="calc-facts">')[2].partition("</script>")[0])
     assert set(known["models"]) == set(calculator.MODELS) and set(known["chips"]) == set(calculator.CHIPS)
@@ -83,14 +84,24 @@ def test_the_page_knows_every_choice_and_is_light():
     assert known["chips"]["A100 SXM 80GB"]["computes"]["fp8"] == "bf16"
 
 
-def test_the_price_offered_is_the_latest_rent_of_the_data():
-    rows = [row for row in si.tables.table("prices") if row["chip"] == "H100 SXM" and row["terms"] == "on demand"]
-    offered = calculator.price("H100 SXM")
-    assert offered["date"] == max(row["date"] for row in rows) and offered["usd"] in [row["usd"] for row in rows]
+def test_the_price_offered_is_the_lowest_recent_rent_of_the_data():
+    rows = [row for row in table("prices") if row["chip"] == "H100 SXM" and row["terms"] == "on demand"]
+    latest = max(row["date"] for row in rows)
+    year_before = f"{int(latest[:4]) - 1}{latest[4:]}"
+    assert calculator.price("H100 SXM")["usd"] == min(row["usd"] for row in rows if row["date"] > year_before)
     assert calculator.price("MI300X") is None
+
+
+def test_grids_are_computed_once_for_one_core(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(calculator, "write_grids", calls.append)
+    first = calculator.stored_grids(tmp_path / "cache")
+    assert calculator.stored_grids(tmp_path / "cache") == first and len(calls) == 1
+    monkeypatch.setattr(calculator, "fingerprint", lambda: "another")
+    assert calculator.stored_grids(tmp_path / "cache").name == "another" and len(calls) == 2 and not first.exists()
 
 
 def test_the_page_says_without_scripts_what_its_python_line_gives():
     usd = calculator.price(calculator.FIRST["chip"])["usd"]
     line = calculator.python_line(calculator.FIRST, usd)
-    assert str(eval(line, {"si": si})) in calculator.page("data.html", {})
+    assert str(eval(line, {"si": si})) in calculator.page({})
