@@ -198,7 +198,9 @@
 
   function basisText(basis) {
     const [step, ...more] = basis.split(", ");
-    return [BASIS[step.split(" ")[0]], ...more.map((part) => EXTRA[part] || part)].join("; ");
+    const kind = step.split(" ")[0], tested = ["chip", "family", "vendor"].includes(kind);
+    return [BASIS[kind], ...more.map((part) => EXTRA[part] || part)].join("; ") +
+      (tested ? ". Its interval held 80 % of the measured passes that the fit had not seen" : "");
   }
 
   function trust(choice, found) {

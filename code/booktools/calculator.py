@@ -179,13 +179,13 @@ def page(links: dict[str, str]) -> str:
     rent = price(FIRST["chip"])
     usd = rent and rent["usd"]
     step = si.decode(**FIRST, stack="calibrated", usd_per_chip_hour=usd)
-    fields = "".join(f'<label for="calc-{name}"><span>{label}</span><select id="calc-{name}" name="{name}">{_options(name)}</select></label>'
+    fields = "".join(f'<div><label for="calc-{name}">{label}</label><select id="calc-{name}" name="{name}">{_options(name)}</select></div>'
                      for name, label in LABELS.items())
     known = json.dumps(facts() | {"links": links}, separators=(",", ":")).replace("</", "<\\/")
     return f"""<section class="calculator" id="calculator" aria-labelledby="calc-title">
 <p class="calc-title" id="calc-title" role="heading" aria-level="2">What does a token cost?</p>
 <form class="calc-form" autocomplete="off"><fieldset><legend>A language model answers on this machine</legend>{fields}
-<label for="calc-usd"><span>Rent, $ a chip-hour</span><input id="calc-usd" name="usd" type="number" min="0" step="any" inputmode="decimal" value="{usd:g}" aria-describedby="calc-rent"></label>
+<div><label for="calc-usd">Rent, $ a chip-hour</label><input id="calc-usd" name="usd" type="number" min="0" step="any" inputmode="decimal" value="{usd:g}" aria-describedby="calc-rent"></div>
 </fieldset><p class="calc-note" id="calc-rent"></p></form>
 <div class="calc-result"><p class="calc-sentence">{html.escape(str(step))}</p>
 <pre>{html.escape(python_line(FIRST, usd))}</pre></div>
