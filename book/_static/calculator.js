@@ -142,8 +142,8 @@
     const f = best(found), users = choice.batch === 1 ? "one user" : `each of ${choice.batch} users`;
     const both = choice.batch === 1 ? "" : ` for each, ${FORMAT.rate(f.rate)} together`;
     const cost = Number.isFinite(f.usd) ? `. A million tokens cost ${FORMAT.$(f.usd)}` : "";
-    const start = found.held > found.there ? "If it fitted: " : "";
-    return `${start}${choice.model} on ${machine(choice)} writes a token for ${users} every ${FORMAT.s(f.seconds)}: ` +
+    const start = [...(found.held > found.there ? ["if it fitted"] : []), ...(calibrated(found) ? [] : ["on the roofline"])].join(", ");
+    return `${start && `${start[0].toUpperCase()}${start.slice(1)}: `}${choice.model} on ${machine(choice)} writes a token for ${users} every ${FORMAT.s(f.seconds)}: ` +
       `${FORMAT.rate(f.perUser)} tokens/s${both}${cost}.`;
   }
 

@@ -124,7 +124,7 @@ def price(chip: str) -> dict | None:
     rows = [row for row in table("prices") if row["chip"] == chip and row["terms"] == "on demand" and row["unit"] == "USD/chip-hour"]
     latest = max((datetime.date.fromisoformat(row["date"]) for row in rows), default=None)
     recent = (row for row in rows if (latest - datetime.date.fromisoformat(row["date"])).days < 365)
-    lowest = min(recent, key=lambda row: row["usd"], default=None)
+    lowest = min(sorted(recent, key=lambda row: row["date"], reverse=True), key=lambda row: row["usd"], default=None)
     return lowest and {name: lowest[name] for name in ("usd", "provider", "terms", "date")}
 
 

@@ -66,6 +66,8 @@ def test_random_choices_show_the_numbers_of_the_core(visit):
         bound = step(choice, "roofline")
         said = page.locator(".calc-memory").inner_text()
         assert said.startswith("It fits" if bound.fits else "It does not fit") and f"need {si.fmt(bound.memory_bytes, 'B')} of" in said
+        estimate = "–" not in cells(page, 2)
+        assert ("n the roofline: " in page.locator(".calculator .calc-sentence").inner_text()) != estimate
         over = page.locator(".calc-bound").inner_text()
         assert ("arithmetic" in over.partition(".")[0]) == (bound.bound == "compute"), choice
         line = page.locator(".calc-python pre").inner_text()

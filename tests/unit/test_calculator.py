@@ -88,7 +88,8 @@ def test_the_price_offered_is_the_lowest_recent_rent_of_the_data():
     rows = [row for row in table("prices") if row["chip"] == "H100 SXM" and row["terms"] == "on demand"]
     latest = max(row["date"] for row in rows)
     year_before = f"{int(latest[:4]) - 1}{latest[4:]}"
-    assert calculator.price("H100 SXM")["usd"] == min(row["usd"] for row in rows if row["date"] > year_before)
+    offered, lowest = calculator.price("H100 SXM"), min(row["usd"] for row in rows if row["date"] > year_before)
+    assert offered["usd"] == lowest and offered["date"] == max(row["date"] for row in rows if row["usd"] == lowest)
     assert calculator.price("MI300X") is None
 
 
