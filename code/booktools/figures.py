@@ -157,10 +157,13 @@ def _write_tables(outdir: str, node: chart) -> None:
 
 
 def _table_links(node: chart, docname: str) -> str:
-    files = table_files(node)
-    names = ["Table (CSV)"] if len(files) == 1 else [f"Table {number} (CSV)" for number in range(1, len(files) + 1)]
-    up = "../" * docname.count("/")
-    return " ".join(f'<a href="{up}{file}" download>{name}</a>' for file, name in zip(files, names, strict=True))
+    files, up = table_files(node), "../" * docname.count("/")
+    names = _numbered("Table", len(files))
+    return " ".join(f'<a href="{up}{file}" download>{name} (CSV)</a>' for file, name in zip(files, names, strict=True))
+
+
+def _numbered(word: str, count: int) -> list[str]:
+    return [word] if count == 1 else [f"{word} {number}" for number in range(1, count + 1)]
 
 
 def _cite(node: chart, config, docname: str) -> str:
@@ -242,10 +245,11 @@ def _entry(*inline: nodes.Node) -> nodes.entry:
 def _row(app, docname: str, page: str, noted: dict) -> nodes.row:
     chapter = app.builder.get_relative_uri(docname, page)
     figure = nodes.reference("", noted["number"], internal=True, refuri=f"{chapter}#{anchor(noted['name'])}")
-    name = nodes.reference("", app.env.titles[page].astext(), internal=True, refuri=chapter)
+    title = nodes.reference("", app.env.titles[page].astext(), internal=True, refuri=chapter)
     up = "../" * docname.count("/")
-    data = [part for file in noted["tables"] for part in (nodes.reference("", "CSV", internal=True, refuri=f"{up}{file}"), nodes.Text(" "))]
-    return nodes.row("", _entry(figure), _entry(nodes.Text(noted["title"])), _entry(name), _entry(*data))
+    names = _numbered("CSV", len(noted["tables"]))
+    data = [part for file, name in zip(noted["tables"], names, strict=True) for part in (nodes.reference("", name, internal=True, refuri=up + file), nodes.Text(" "))]
+    return nodes.row("", _entry(figure), _entry(nodes.Text(noted["title"])), _entry(title), _entry(*data))
 
 
 def page_scripts(app, pagename, templatename, context, doctree) -> None:

@@ -18,11 +18,12 @@ from sphinx import addnodes
 
 GLOSSARY = "book/glossary"
 MOST = 3  # links a paragraph
+UNLINKED = {"further-reading", "data-used"}  # sections that name papers and files
 PAGES = re.compile(r"chapters/(\d+)_|book/measure$")
 
 EVERYDAY = set("""
 accelerator|activations|attention|bandwidth|batch|bf16|byte|chip-hour|claim|decode|die|engine|expert|FLOP|FLOP/s|floor|fp4|fp8|fp16|fp32|fp64|GPU|
-H100-equivalent|host|inference|int8|interval|kernel|key and value head|layer|load|loss|list price|node|parameter|prefill|query head|sequence|SXM|switch|tile|
+H100-equivalent|host|inference|int8|interval|kernel|key and value head|layer|load|loss|list price|node|parameter|prefill|query head|sequence|stage|SXM|switch|tile|
 token|TPU|transformer|verdict|wafer
 """.replace("\n", "").split("|"))
 
@@ -30,8 +31,13 @@ ONLY_IN = {  # chapters in which the word has the glossary's meaning
     "acceptance": {8}, "confidence": {1}, "edge": {14}, "stage": {5, 8}, "register": {2, 9}, "calibrated": {5, 8, 9}, "break-even utilisation": {10}, "bubble": {5}, "claim": {1}, "engine": {8, 9, 11}, "fab": {13, 14},
     "half-life": {15}, "floor": {7, 8, 9, 15}, "host": {7, 8, 9}, "layer": {1, 2, 3, 4, 5, 7, 8, 9, 10, 11}, "load": {6, 8, 15}, "loss": {3, 4}, "mask": {14},
     "node": {14}, "pod": {10}, "slice": {10}, "substrate": {13, 14}, "switch": {10, 11}, "tier": {2},
-    "tile": {2, 9, 10}, "yield": {13}, "launch": {7, 9}, "norm": {3}, "router": {3, 8}, "interval": {4, 7, 9, 12, 15}, "payback": {15},
+    "tile": {2, 9, 10}, "yield": {13}, "fused": {2, 5, 9}, "launch": {7, 9}, "norm": {3}, "router": {3, 8}, "interval": {4, 7, 9, 12, 15}, "payback": {15},
     "sequence": {3, 4, 5, 7, 8, 9},
+}
+
+NOT_AFTER = {  # what stands before a word that means something else
+    "inference": ("an ", "our ", "are "),  # a conclusion
+    "stage": ("hold a ",),  # a part of a training run
 }
 
 ALSO = {  # other ways to write a term in the chapters; plurals and hyphens are found without
@@ -47,7 +53,7 @@ ALSO = {  # other ways to write a term in the chapters; plurals and hyphens are 
     "active parameters": ["active parameter"], "activations": ["activation"], "threshold rule": ["threshold rules"], "DDR5": ["DDR"],
 }
 
-SILENT = (nodes.title, nodes.rubric, nodes.caption, nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.reference, nodes.raw,
+SILENT = (nodes.title, nodes.rubric, nodes.caption, nodes.emphasis, nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.reference, nodes.raw,
           nodes.figure, nodes.footnote, nodes.citation, nodes.comment, nodes.term, nodes.thead, addnodes.pending_xref, addnodes.index)
 
 
@@ -78,14 +84,15 @@ def _without_index(term: nodes.term) -> str:
 
 def forms(name: str) -> list[str]:
     """Patterns of the ways to write a term: singular and plural, words joined by a blank or a hyphen."""
-    return [form for written in [name, *ALSO.get(name, [])] for form in _numbers(written)]
+    barred = "".join(f"(?<!{before})" for before in NOT_AFTER.get(name, ()))
+    return [barred + _form(written) for written in [name, *ALSO.get(name, [])]]
 
 
-def _numbers(written: str) -> list[str]:
+def _form(written: str) -> str:
     words = re.split(r"[\s-]+", written)
     head = words.index("of") - 1 if "of" in words[1:] else len(words) - 1  # mixtures of experts
     words = [_any_case(word) + (_plural(word) if at == head else "") for at, word in enumerate(words)]
-    return [r"[\s-]+".join(words)]
+    return r"[\s-]+".join(words)
 
 
 def _any_case(word: str) -> str:
@@ -123,12 +130,12 @@ class Linker:
         top = next(document.findall(nodes.section), document)
         for part in top.children:
             self.section = set()
-            for block in list(part.findall(_is_prose)):
+            for block in [] if UNLINKED & set(part["ids"]) else list(part.findall(nodes.paragraph)):
                 self.block(block)
 
     def block(self, block: nodes.Element) -> None:
         room = MOST
-        for text in [t for t in block.findall(nodes.Text) if _is_open(t, block)]:
+        for text in [t for t in block.findall(nodes.Text) if _is_open(t)]:
             pieces = self.split(str(text), room)
             links = sum(isinstance(piece, nodes.reference) for piece in pieces)
             if links:
@@ -154,12 +161,8 @@ class Linker:
         return nodes.reference("", shown, internal=True, refuri=f"{self.address}#{term.anchor}", classes=["book-term"])
 
 
-def _is_prose(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.paragraph)
-
-
-def _is_open(text: nodes.Text, block: nodes.Element) -> bool:
-    """Whether text of a block may hold a link: nothing around it, up to the page, is a title, code, a formula or a link."""
+def _is_open(text: nodes.Text) -> bool:
+    """Whether a text may hold a link: nothing around it, up to the page, is a title, code, a formula or a link."""
     node = text.parent
     while node is not None:
         if isinstance(node, SILENT):

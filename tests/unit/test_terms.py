@@ -64,6 +64,19 @@ def test_a_word_of_two_meanings_is_linked_where_the_glossary_means_it():
     assert linked(page(prose(text)), chapter=8) == []
 
 
+def test_what_stands_before_a_word_can_bar_it():
+    every = [*GLOSSARY, Term("inference", "term-i", "use", "inference")]
+    document = page(prose("That is our inference."), prose("Chips for inference."))
+    Linker(every, 12, "g.html").page(document)
+    assert [block.astext() for block in document.findall(nodes.paragraph) if next(block.findall(nodes.reference), None)] == ["Chips for inference."]
+
+
+def test_sections_that_name_papers_and_files_have_no_links():
+    document = page(prose("MFU"))
+    next(section for section in document.findall(nodes.section) if section.parent is not document)["ids"] = ["further-reading"]
+    assert linked(document) == []
+
+
 def test_a_paragraph_has_no_more_than_its_links_and_the_rest_waits():
     crowd = prose("MFU, MBU, HBM, torus")
     assert linked(page(crowd, prose("The torus again"))) == ["MFU", "MBU", "HBM", "torus"]
@@ -109,7 +122,8 @@ def chapter_texts() -> dict[int, str]:
     found: dict[int, str] = {}
     for path in counts.notebooks.chapters(ROOT):
         cells = (cell.source for cell in counts.notebooks.read(path).cells if cell.cell_type == "markdown")
-        text = re.sub(r"^#+ .*|(?<!`)`[^`\n]+`(?!`)|\]\([^)]*\)|(?<!\\)\$[^$\n]+(?<!\\)\$", " ", "\n\n".join(cells), flags=re.MULTILINE)
+        text = re.sub(r"^```python\n.*?^```$", " ", "\n\n".join(cells), flags=re.MULTILINE | re.DOTALL)
+        text = re.sub(r"^#+ .*|(?<!`)`[^`\n]+`(?!`)|\]\([^)]*\)|(?<!\\)\$[^$\n]+(?<!\\)\$", " ", text, flags=re.MULTILINE)
         found[int(path.name[:2])] = re.sub(r"[*\[\]]", "", text)
     return found
 
