@@ -72,7 +72,7 @@ def test_a_tap_shows_the_note_within_a_phone_and_a_second_leads_on(visit, scheme
         box = page.locator(NOTE).bounding_box()
         assert 0 <= box["x"] and box["x"] + box["width"] <= PHONE["width"], link.inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.locator("main h1").tap()
+    page.locator(".bd-article h1").first.tap()
     assert page.locator(NOTE).is_hidden()
     first = page.locator(LINK).first
     first.tap()
