@@ -4,8 +4,8 @@ When a page is written, the first use of each term in each section of prose beco
 carries the definitions once, as JSON, which terms.js shows on hover, focus and tap. The notebooks stay as they are.
 
 Density is kept readable by three rules. A word of everyday English or of nearly every page (`EVERYDAY`) is linked once a
-chapter. A word with a second meaning is linked only where the glossary's is meant (`ONLY_IN`). No paragraph has more than
-`MOST` links; a term that finds no room waits for its next use in the section.
+chapter. A word with a second meaning is linked only where the glossary's is meant (`ONLY_IN`). A paragraph that has
+`MOST` links gets no more, but for a rare term that the page has not linked yet; others wait for their next use.
 """
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ONLY_IN = {  # chapters in which the word has the glossary's meaning
     "acceptance": {8}, "confidence": {1}, "edge": {14}, "stage": {5, 8}, "register": {2, 9}, "calibrated": {5, 8, 9}, "break-even utilisation": {10}, "bubble": {5}, "claim": {1}, "engine": {8, 9, 11}, "fab": {13, 14},
     "half-life": {15}, "floor": {7, 8, 9, 15}, "host": {7, 8, 9}, "layer": {1, 2, 3, 4, 5, 7, 8, 9, 10, 11}, "load": {6, 8, 15}, "loss": {3, 4}, "mask": {14},
     "node": {14}, "pod": {10}, "slice": {10}, "substrate": {13, 14}, "switch": {10, 11}, "tier": {2},
-    "tile": {2, 9, 10}, "yield": {13}, "fused": {2, 5, 9}, "launch": {7, 9}, "norm": {3}, "router": {3, 8}, "interval": {4, 7, 9, 12, 15}, "payback": {15},
+    "tile": {2, 9, 10}, "yield": {13}, "fused": {2, 5, 9}, "selective recomputation": {5}, "launch": {7, 9}, "norm": {3}, "router": {3, 8}, "interval": {4, 7, 9, 12, 15}, "payback": {15},
     "sequence": {3, 4, 5, 7, 8, 9},
 }
 
@@ -46,14 +46,14 @@ ALSO = {  # other ways to write a term in the chapters; plurals and hyphens are 
     "fp8": ["FP8"], "GPU poor": ["GPU rich"], "GQA": ["grouped-query attention"], "HBM": ["high-bandwidth memory"], "HFU": ["hardware FLOPs utilisation"],
     "interval": ["80 % interval"], "keys and values": ["key and value"], "least-squares fit": ["least-squares"], "MBU": ["model bandwidth utilisation"], "MFU": ["model FLOPs utilisation"],
     "MHA": ["multi-head attention"], "MLA": ["latent attention", "multi-head latent attention"], "MQA": ["multi-query attention"],
-    "MTBF": ["mean time between failures"], "Murphy's model": ["Murphy"], "overtrained": ["overtraining"], "Pareto frontier": ["Pareto front"], "Poisson yield": ["Poisson"],
+    "MTBF": ["mean time between failures"], "Murphy's model": ["Murphy"], "overtrained": ["overtraining"], "Pareto frontier": ["Pareto front", "Pareto"], "Poisson yield": ["Poisson"],
     "PUE": ["power usage effectiveness"], "quantised weights": ["quantised"], "recurrent layer": ["recurrent"], "ridge point": ["ridge"], "Student's t": ["Student's"],
-    "tier": ["ladder of memories"], "TPP": ["total processing performance"], "wafer bonder": ["bonder"], "Wilson interval": ["Wilson's"], "ZeRO": ["ZeRO-1", "ZeRO-3"], "structured sparsity": ["sparsity"],
+    "tied embedding": ["tied table"], "tier": ["ladder of memories"], "TPP": ["total processing performance"], "wafer bonder": ["bonder"], "Wilson interval": ["Wilson's"], "ZeRO": ["ZeRO-1", "ZeRO-3"], "selective recomputation": ["selective"], "structured sparsity": ["sparsity"],
     "feed-forward block": ["feed-forward"], "H100-equivalent": ["H100 equivalent"], "memory-bound": ["memory bound"], "local steps": ["local step"],
     "active parameters": ["active parameter"], "activations": ["activation"], "threshold rule": ["threshold rules"], "DDR5": ["DDR"],
 }
 
-SILENT = (nodes.title, nodes.rubric, nodes.caption, nodes.emphasis, nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.reference, nodes.raw,
+SILENT = (nodes.title, nodes.rubric, nodes.caption, nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.reference, nodes.raw,
           nodes.figure, nodes.footnote, nodes.citation, nodes.comment, nodes.term, nodes.thead, addnodes.pending_xref, addnodes.index)
 
 
@@ -79,7 +79,7 @@ def entries(glossary: nodes.document) -> list[Term]:
 
 
 def _without_index(term: nodes.term) -> str:
-    return "".join(part.astext() for part in term.children if not isinstance(part, addnodes.index)).strip()
+    return "".join(part.astext() for part in term.children if not isinstance(part, addnodes.index)).strip().replace("’", "'")
 
 
 def forms(name: str) -> list[str]:
@@ -97,7 +97,7 @@ def _form(written: str) -> str:
 
 def _any_case(word: str) -> str:
     """A word of small letters may begin a sentence; MFU and CoWoS are written one way."""
-    plain = re.escape(word)
+    plain = re.escape(word).replace("'", "['’]")
     return f"[{word[0].upper()}{word[0]}]{plain[1:]}" if word.islower() and word[0].isalpha() else plain
 
 
@@ -147,13 +147,16 @@ class Linker:
         pieces, end = [], 0
         for match in self.pattern.finditer(text):
             term = self.groups[match.lastgroup]
-            if room and self.is_due(term):
+            if self.is_due(term) and (room > 0 or self.is_rare(term)):
                 pieces += [nodes.Text(text[end:match.start()]), self.link(match[0], term)]
                 end, room = match.end(), room - 1
         return [*pieces, nodes.Text(text[end:])]
 
     def is_due(self, term: Term) -> bool:
         return term.anchor not in (self.used if term.name in EVERYDAY else self.section)
+
+    def is_rare(self, term: Term) -> bool:
+        return term.anchor not in self.used and term.name not in EVERYDAY
 
     def link(self, shown: str, term: Term) -> nodes.reference:
         self.section.add(term.anchor)
@@ -165,7 +168,7 @@ def _is_open(text: nodes.Text) -> bool:
     """Whether a text may hold a link: nothing around it, up to the page, is a title, code, a formula or a link."""
     node = text.parent
     while node is not None:
-        if isinstance(node, SILENT):
+        if isinstance(node, SILENT) or (isinstance(node, nodes.emphasis) and len(node.astext().split()) > 2):  # the title of a work
             return False
         node = node.parent
     return True

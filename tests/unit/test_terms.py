@@ -77,16 +77,25 @@ def test_sections_that_name_papers_and_files_have_no_links():
     assert linked(document) == []
 
 
-def test_a_paragraph_has_no_more_than_its_links_and_the_rest_waits():
-    crowd = prose("MFU, MBU, HBM, torus")
-    assert linked(page(crowd, prose("The torus again"))) == ["MFU", "MBU", "HBM", "torus"]
-    assert linked(page(crowd)) == ["MFU", "MBU", "HBM"]
+def test_a_full_paragraph_takes_only_what_the_page_has_not_linked_and_the_rest_waits():
+    crowd, again = "MFU, MBU, HBM, torus", prose("The torus again")
+    assert linked(page(prose(crowd), sections=2)) == ["MFU", "MBU", "HBM", "torus", "MFU", "MBU", "HBM"]
+    assert linked(page(prose(crowd), again, sections=2)) == ["MFU", "MBU", "HBM", "torus", "MFU", "MBU", "HBM", "torus"]
+    assert linked(page(prose("MFU, MBU, HBM and a batch"))) == ["MFU", "MBU", "HBM"]
+
+
+def test_curly_apostrophes_are_read_as_straight_ones():
+    rule = [Term("Young's rule", "term-y", "the best time", "Young's rule")]
+    for text in ("By Young's rule", "By Young’s rule"):
+        document = page(prose(text))
+        Linker(rule, 6, "g.html").page(document)
+        assert len(list(document.findall(nodes.reference))) == 1
 
 
 @pytest.mark.parametrize("silent", [
     nodes.title("", "", nodes.Text("MFU")), nodes.literal_block("", "MFU"), nodes.rubric("", "MFU"),
     nodes.paragraph("", "", nodes.literal("", "MFU"), nodes.math("", "MFU"), nodes.reference("", "MFU", refuri="x")),
-    nodes.figure("", nodes.caption("", "MFU")), nodes.paragraph("", "", nodes.reference("", "", nodes.strong("", "MFU"), refuri="x")),
+    nodes.paragraph("", "", nodes.emphasis("", "The MFU of Things")), nodes.figure("", nodes.caption("", "MFU")), nodes.paragraph("", "", nodes.reference("", "", nodes.strong("", "MFU"), refuri="x")),
 ])
 def test_no_link_in_titles_code_formulas_captions_and_links(silent):
     assert linked(page(silent)) == []
