@@ -43,9 +43,9 @@ def chip_rows(chip: str, texts: list[str]) -> list[dict]:
     return [rows[field] for field in dict.fromkeys(wanted) if field in rows]
 
 
-def claim_ids(texts: list[str]) -> list[str]:
-    ids = {row["id"] for row in data.raw("claims")}
-    return sorted(ids.intersection(texts))
+def claim_ids(texts: list[str], chapter: str) -> list[str]:
+    """The claims that a chapter's code names, and those that are its own."""
+    return sorted(row["id"] for row in data.raw("claims") if row["id"] in texts or row["chapter"] == chapter)
 
 
 # --- nodes ----------------------------------------------------------------------------------------------------------
@@ -88,12 +88,12 @@ def behind(app, docname: str, path: Path) -> list[nodes.Node]:
     texts = named(path)
     rows = [_chip(app, docname, chip, texts) for chip in resolved(texts, "chip")]
     rows += [_model(app, docname, model) for model in resolved(texts, "model")]
-    rows += [_claims(app, docname, ids) for ids in [claim_ids(texts)] if ids]
+    rows += [_claims(app, docname, ids) for ids in [claim_ids(texts, path.name[:2])] if ids]
     if not rows:
         return []
     summary = f"Figures behind this chapter: {len(rows)} rows, each number a link to its source and date"
     fold = markup(f'<details class="data-behind"><summary>{summary}</summary>')
-    return [fold, grid(["named in the code", "figures"], rows, "behind"), markup("</details>")]
+    return [fold, grid(["name", "figures"], rows, "behind"), markup("</details>")]
 
 
 def link_tables(app, doctree) -> None:
@@ -113,5 +113,5 @@ def add_figures(app, doctree) -> None:
     if not docname.startswith("chapters/") or path.suffix != ".ipynb":
         return
     for section in doctree.findall(nodes.section):
-        if section.next_node(nodes.title).astext() == "Data used":
+        if section.children and section[0].astext() == "Data used":
             section.extend(behind(app, docname, path))

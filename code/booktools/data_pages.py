@@ -20,6 +20,7 @@ from . import data_rows as data
 
 DOWNLOADS = Path("_data", "tables")
 ZIP = Path("_data", "siliconomics-data.zip")
+LONG = {"note", "locator", "claim", "outcome", "said", "correction", "said_where", "counts", "reading", "quantity"}  # columns of sentences
 
 
 # --- pieces ---------------------------------------------------------------------------------------------------------
@@ -35,9 +36,12 @@ def markup(text: str) -> nodes.raw:
     return nodes.raw("", text, format="html")
 
 
-def entry(*content) -> nodes.entry:
-    """A cell of texts and nodes."""
-    return nodes.entry("", *(nodes.Text(c) if isinstance(c, str) else c for c in content if c != ""))
+def entry(*content, long: bool = False) -> nodes.entry:
+    """A cell of texts and nodes; links must stand in a text element. A long text gets a column of some width."""
+    kind = {"classes": ["data-long"]} if long else {}
+    parts = [nodes.Text(c) if isinstance(c, str) else c for c in content if c != ""]
+    linked = any(isinstance(part, nodes.Element) for part in parts)
+    return nodes.entry("", nodes.inline("", "", *parts), **kind) if linked else nodes.entry("", *parts, **kind)
 
 
 def grid(header: list[str], rows: list[nodes.row], kind: str) -> nodes.table:
@@ -90,7 +94,7 @@ def row_node(name: str, row: dict) -> nodes.row:
     first, *others = data.columns(name)
     target = f"ledger.html#claim-{slug}" if name == "claims" and (slug := data.slug(row["id"])) else f"#{address}"
     head = entry(link(data.cell(name, row, first) or "–", target))
-    return nodes.row("", head, *(entry(*shown(name, row, column)) for column in others), ids=[address])
+    return nodes.row("", head, *(entry(*shown(name, row, column), long=column in LONG) for column in others), ids=[address])
 
 
 def whole(name: str) -> nodes.table:
@@ -101,7 +105,7 @@ def summary_row(name: str, key: tuple, rows: list[dict]) -> nodes.row:
     words = ", ".join(data.confidences(rows))
     days = " to ".join(dict.fromkeys(data.dates(rows)))
     flagged = sum(data.old(name, row) for row in rows)
-    return nodes.row("", *(entry(part or "–") for part in key), entry(f"{len(rows):,}"), entry(data.extent(name, rows)),
+    return nodes.row("", *(entry(part or "–") for part in key), entry(f"{len(rows):,}"), entry(data.extent(name, rows), long=True),
                      entry(*cite(data.source_keys(rows))), entry(days, f" ({flagged:,} old)" if flagged else ""), entry(words))
 
 
@@ -154,7 +158,7 @@ class DataTables(SphinxDirective):
         flagged = sum(data.old(name, row) for row in rows)
         shares = ", ".join(f"{word} {100 * n / len(rows):.0f} %" for word, n in data.confidences(rows).items())
         first = tables.schema(name)["about"].partition(". ")[0].rstrip(".") + "."
-        return nodes.row("", entry(link(name, address)), entry(first), entry(f"{len(rows):,}"), entry(" to ".join(dict.fromkeys(data.dates(rows)))),
+        return nodes.row("", entry(link(name, address)), entry(first, long=True), entry(f"{len(rows):,}"), entry(" to ".join(dict.fromkeys(data.dates(rows)))),
                          entry(f"{flagged:,}" if flagged else ""), entry(shares), entry(downloads(self.env, name)[0]), ids=[f"catalogue-{data.slug(name)}"])
 
 
