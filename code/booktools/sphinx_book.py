@@ -15,7 +15,9 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
+from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node
 
 from .altair_renderer import MIME, alt_text, title_text
 
@@ -146,6 +148,21 @@ def name_cells(app, doctree) -> None:
             cell["ids"].append(f"cell-{cell['cell_index']}")
 
 
+class NumberExercises(SphinxPostTransform):
+    """Number an exercise as `si.check` does, 13.1 for the label ex-13-1: sphinx-exercise would count through the whole book."""
+
+    default_priority = 15  # before sphinx-exercise writes the titles
+
+    def run(self, **options) -> None:
+        for numbered in list(self.document.findall(exercise_enumerable_node)):
+            if not (name := re.fullmatch(r"ex-(\d+)-(\d+)", numbered["label"])):
+                continue
+            plain = exercise_node("", *numbered.children, **numbered.attributes)
+            plain.children[0].children[0] = nodes.Text(f"Exercise {int(name[1])}.{name[2]}")
+            plain.children[1]["ids"] = [f"{numbered['label']}-text"]  # as it comes, all exercises share one id
+            numbered.replace_self(plain)
+
+
 # --- pages without foreign addresses ---------------------------------------------------------------------------------
 
 def copy_scripts(app) -> None:
@@ -198,6 +215,7 @@ def merge_handlers(app) -> None:
 
 
 def setup(app):
+    app.add_post_transform(NumberExercises)
     app.add_node(chart, html=(visit_chart_html, None), text=(visit_chart_text, None))
     app.connect("builder-inited", merge_handlers)
     app.connect("builder-inited", copy_scripts)
