@@ -87,10 +87,10 @@ def shown(name: str, row: dict, column: str) -> list:
     return [nodes.Text(data.span(name, row) if column == "range" else data.cell(name, row, column))]
 
 
-def kind_of(name: str, column: str) -> str:
-    """Which kind of cell a column has."""
+def kind_of(name: str, row: dict, column: str) -> str:
+    """Which kind of cell a row has in a column."""
     type_ = tables.schema(name)["columns"].get(column, "").rstrip("?")
-    tight = type_ in ("int", "number", "date", "month") or column == "value"
+    tight = type_ in ("int", "number", "date", "month") or (column == "value" and row["unit"])
     return "data-long" if column in LONG else "data-source" if type_ == "sources" else "data-tight" if tight else ""
 
 
@@ -107,7 +107,7 @@ def row_node(name: str, row: dict) -> nodes.row:
     first, *others = data.columns(name)
     target = f"ledger.html#claim-{slug}" if name == "claims" and (slug := data.slug(row["id"])) else f"#{address}"
     head = entry(link(data.cell(name, row, first) or "–", target))
-    return nodes.row("", head, *(entry(*shown(name, row, column), kind=kind_of(name, column)) for column in others), ids=[address])
+    return nodes.row("", head, *(entry(*shown(name, row, column), kind=kind_of(name, row, column)) for column in others), ids=[address])
 
 
 def whole(name: str) -> nodes.table:
