@@ -150,6 +150,33 @@ def keys_not_rotated(tree):
     tree.replace("code/siliconomics/machine_kernels.py", "        rotate(keys[position], cos, sin)\n", "")
 
 
+DATA_PAGES = "tests/unit/test_data_pages.py"
+
+
+@gate((DATA_PAGES, "-k", "described"), says="test_every_table_and_column_is_described")
+def column_left_undescribed(tree):
+    """a column that the data dictionary does not explain"""
+    tree.replace("code/siliconomics/data/schema.json", '      "array": "Multipliers along a side of an array",\n', "")
+
+
+@gate((DATA_PAGES, "-k", "future"), says="test_a_date_in_the_future_is_refused")
+def facts_of_tomorrow(tree):
+    """rows dated in the future pass"""
+    tree.replace("code/siliconomics/tables.py", "    if as_of > max(", "    if False and as_of > max(")
+
+
+@gate((DATA_PAGES, "-k", "idle"), says="test_no_source_is_idle")
+def idle_source(tree):
+    """an entry of the bibliography that nothing uses"""
+    tree.append("book/references.bib", "\n@misc{idle2026, author = {Idle, Ida}, title = {Unread}, year = {2026}}\n")
+
+
+@gate((DATA_PAGES, "-k", "12_months"), says="test_age_is_12_months_for_prices")
+def prices_that_do_not_age(tree):
+    """prices flagged after 24 months like the rest"""
+    tree.replace("code/booktools/data_rows.py", '.get("age_months", AGE_MONTHS)', '.get("months", AGE_MONTHS)')
+
+
 # --- stored notebooks ------------------------------------------------------------------------------------------------
 
 @gate(CANONICAL, says="stored error E")
@@ -299,6 +326,18 @@ def note_that_stays(tree):
 def terms_in_code(tree):
     """a term in code becomes a link"""
     tree.replace("code/booktools/terms.py", "nodes.literal, nodes.literal_block", "nodes.literal_block")
+
+
+@gate(site("row_stands"), says="test_every_row_stands_at_its_address")
+def rows_without_addresses(tree):
+    """rows of the data catalogue lose their ids"""
+    tree.replace("code/booktools/data_pages.py", "for column in others), ids=[address])", "for column in others))")
+
+
+@gate(site("from_a_file"), says="test_long_tables_open_from_a_file")
+def addresses_not_followed(tree):
+    """data.js no longer opens the row that an address names"""
+    tree.replace("book/_static/data.js", "follow);\n  follow();", "follow);")
 
 
 # --- running ---------------------------------------------------------------------------------------------------------
