@@ -1,7 +1,7 @@
-"""Sphinx extension of the book: charts as accessible figures, and pages that load nothing from elsewhere.
+"""Sphinx extension of the book: charts as accessible figures.
 
-A stored Vega-Lite output becomes a <figure>: title, a place where book-vega.js draws, a static SVG for browsers
-without scripts, and the chart's data as CSV. Vega and MathJax are copied from installed Python packages into the site.
+A stored Vega-Lite output becomes a <figure>: title, a still picture in whose place book-vega.js draws the live chart,
+and the chart's data as CSV.
 """
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ import csv
 import html
 import io
 import json
-import re
-import shutil
-from importlib.metadata import distribution
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.util import logging
 
+from . import scripts, stills
 from .altair_renderer import MIME, alt_text, title_text
 
 log = logging.getLogger(__name__)
 
-STATIC_WIDTH = 640  # pixels of a chart that fills its column, when drawn without a browser
-VEGA_LITE = "6.4"
-CHART_SCRIPTS = ("vega.js", "book-vega.js")
-MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions", "a11y", "sre")
 
 
 class chart(nodes.General, nodes.Element):
@@ -73,16 +67,6 @@ def csv_text(rows: list[dict]) -> str:
     return out.getvalue()
 
 
-def static_svg(spec: dict) -> str:
-    """Draw the chart without a browser; a spec that Vega-Lite rejects raises ValueError."""
-    import vl_convert
-
-    untitled = {key: value for key, value in spec.items() if key != "title"}
-    if untitled.get("width") == "container":
-        untitled["width"] = STATIC_WIDTH
-    return vl_convert.vegalite_to_svg(untitled, vl_version=VEGA_LITE)
-
-
 def _write_tables(builder, name: str, spec: dict) -> list[str]:
     """Write the chart's data under _data/ and return the addresses relative to the current page."""
     links, found = [], tables(spec)
@@ -97,7 +81,6 @@ def _write_tables(builder, name: str, spec: dict) -> list[str]:
 
 def _figure(name: str, spec: dict, svg: str, links: list[str]) -> str:
     label = html.escape(alt_text(spec), quote=True)
-    payload = json.dumps(spec, separators=(",", ":"), sort_keys=True).replace("</", "<\\/")
     table_links = " ".join(
         f'<a href="{link}" download>Table{f" {number}" if len(links) > 1 else ""} (CSV)</a>'
         for number, link in enumerate(links, start=1)
@@ -107,8 +90,8 @@ def _figure(name: str, spec: dict, svg: str, links: list[str]) -> str:
     return (
         f'<figure class="vl-chart" id="chart-{name}" role="group" aria-label="{label}">'
         f'<p class="vl-title">{html.escape(title_text(spec))}</p>{subtitle}'
-        f'<script type="application/json" class="vl-spec">{payload}</script>'
-        f'<div class="vl-view"></div><noscript>{svg}</noscript>'
+        f'<script type="application/json" class="vl-spec">{stills.payload(spec)}</script>'
+        f'<div class="vl-view">{svg}{stills.awaited(spec)}</div>'
         f'<figcaption class="vl-links">{table_links}</figcaption></figure>'
     )
 
@@ -121,7 +104,7 @@ def visit_chart_html(self, node: chart) -> None:
         links = _write_tables(self.builder, name, spec)
         if not links:
             log.warning("chart %d holds no data rows, so it has no table", number, location=docname)
-        self.body.append(_figure(name, spec, static_svg(spec), links))
+        self.body.append(_figure(name, spec, stills.still(spec, name), links))
     except ValueError as error:
         log.warning("chart %d: %s", number, error, location=docname)
     raise nodes.SkipNode
@@ -146,49 +129,6 @@ def name_cells(app, doctree) -> None:
             cell["ids"].append(f"cell-{cell['cell_index']}")
 
 
-# --- pages without foreign addresses ---------------------------------------------------------------------------------
-
-def copy_scripts(app) -> None:
-    """Put Vega and MathJax into the site from the installed packages."""
-    if app.builder.format != "html":
-        return
-    static = Path(app.outdir) / "_static"
-    static.mkdir(parents=True, exist_ok=True)
-    if not (static / "vega.js").exists():
-        import vl_convert
-
-        bundle = f"(function () {{{vl_convert.javascript_bundle()}\n}})();\n"  # its short names must not meet the theme's
-        (static / "vega.js").write_text(bundle, encoding="utf-8", newline="\n")
-    source = Path(distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax"))
-    for part in MATHJAX_PARTS:
-        _copy_missing(source / part, static / "mathjax" / part)
-
-
-def _copy_missing(source: Path, target: Path) -> None:
-    if target.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
-
-
-def page_scripts(app, pagename, templatename, context, doctree) -> None:
-    """Load the scripts of charts and of long tables where there are any; drop thebe, which names a script server, and doubled inline scripts."""
-    seen: set[str] = set()
-    scripts, kept = context.get("script_files", []), []
-    for script in scripts:
-        body = getattr(script, "attributes", {}).get("body") or ""
-        if "thebe" in f"{getattr(script, 'filename', script)} {body}" or (body and body in seen):
-            continue
-        seen.add(body)
-        kept.append(script)
-    scripts[:] = kept  # in place: add_js_file below extends this list
-    if 'class="vl-chart"' in (context.get("body") or ""):
-        for name in CHART_SCRIPTS:
-            app.add_js_file(name, loading_method="defer")
-    if re.search(r'<table class="[^"]*\b(ledger|figures)\b', context.get("body") or ""):
-        app.add_js_file("tables.js", loading_method="defer")
-
-
 def merge_handlers(app) -> None:
     """Give singlehtml and dirhtml the html visitors: sphinx-exercise registers its own there and hides all others."""
     handlers = app.registry.translation_handlers
@@ -200,8 +140,7 @@ def merge_handlers(app) -> None:
 def setup(app):
     app.add_node(chart, html=(visit_chart_html, None), text=(visit_chart_text, None))
     app.connect("builder-inited", merge_handlers)
-    app.connect("builder-inited", copy_scripts)
     app.connect("doctree-read", name_solutions)
     app.connect("doctree-read", name_cells)
-    app.connect("html-page-context", page_scripts)
+    scripts.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
