@@ -138,6 +138,11 @@
     drawn().forEach(queue);
   }).observe(root, { attributes: true, attributeFilter: ["data-theme"] });
 
+  /* Paper is white: print in the colours of the light page, whatever the reader looks at. */
+  let before;
+  addEventListener("beforeprint", () => { before = theme(); root.dataset.theme = "light"; });
+  addEventListener("afterprint", () => { root.dataset.theme = before; });
+
   window.drawCharts = () => figures.forEach(begin); // for whoever wants them all: tests, a printer of whole books
   figures.forEach((figure) => sight.observe(figure));
 })();
