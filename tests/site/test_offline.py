@@ -65,7 +65,7 @@ def test_unpacked_pages_work_from_a_plain_server(visit, unpacked):
 
 
 @pytest.mark.parametrize("name", [CHAPTER, "book/ledger", "book/notation"])
-def test_page_works_as_a_file(name, visit, unpacked):
+def test_opens_as_a_file(name, visit, unpacked):
     at = visit(viewport=DESKTOP)
     at.address = f"{unpacked.as_uri()}/"
     page = ready(at, name)
@@ -82,7 +82,7 @@ def test_search_works_as_a_file(visit, unpacked):
 
 
 @pytest.mark.parametrize("name", pages())
-def test_page_needs_no_script(name, visit):
+def test_needs_no_script(name, visit):
     """Pictures of all charts, formulas as TeX, whole tables; nothing that waits for a script, nothing wider than a phone."""
     at = visit(viewport=PHONE, java_script_enabled=False)
     page = at.open(name)

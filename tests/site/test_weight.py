@@ -41,7 +41,7 @@ def weigh(at, site, name) -> dict:
 
 
 @pytest.mark.parametrize("name", pages())
-def test_page_is_light(name, visit, site, capsys):
+def test_weight(name, visit, site, capsys):
     row = weigh(visit(viewport=DESKTOP), site, name)
     total = sum(row[kind] for kind in [*KINDS.values(), "styles"])
     with capsys.disabled():
