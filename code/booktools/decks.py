@@ -135,7 +135,7 @@ def _convert(source: Path, python: Path) -> int:
 
 def _assets(folder: Path, python: Path) -> None:
     """Vega and MathJax as the pages have them, reveal.js from the package that carries it."""
-    from .sphinx_book import copy_vega_and_mathjax
+    from .scripts import copy_vega_and_mathjax
 
     copy_vega_and_mathjax(folder)
     for name in ("deck.js", "deck.css"):
