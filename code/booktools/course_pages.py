@@ -10,9 +10,11 @@ import re
 import yaml
 from docutils import nodes
 
+import siliconomics as si
+from siliconomics import exercises
 from siliconomics.tables import table
 
-from . import course, notebooks
+from . import course, notebooks, sandbox
 from .directives import ROOT, TableDirective, plain_text
 
 OBJECTIVE = re.compile(r"^\d+\.\s+(.+)$", re.MULTILINE)
@@ -119,8 +121,16 @@ def count_role(name, rawtext, text, lineno, inliner, options=None, content=None)
     return [nodes.Text(str(len(chosen)))], []
 
 
+def limit_role(name, rawtext, text, lineno, inliner, options=None, content=None):
+    """``{sandboxlimit}`wall_seconds` ``: a limit of the grader as it is set, or the tolerance of an answer."""
+    value = exercises.TOLERANCE if text == "tolerance" else getattr(sandbox.Limits(), text)
+    unit = "%" if text == "tolerance" else {"seconds": "s", "bytes": "B"}.get(text.rpartition("_")[2], "")
+    return [nodes.Text(si.fmt(value, unit, 2) if unit else f"{value}")], []
+
+
 def setup(app):
     app.add_role("exercisecount", count_role)
+    app.add_role("sandboxlimit", limit_role)
     app.add_directive("course-sets", Sets)
     app.add_directive("course-plan", Plan)
     app.add_directive("course-map", Map)

@@ -37,8 +37,8 @@ class Limits:
 
     wall_seconds: float = 120
     cpu_seconds: int = 60
-    memory_bytes: int = 3072 * MIB  # numpy, numba and pandas reserve address space that they never touch
-    file_bytes: int = 64 * MIB
+    memory_bytes: int = 3_000_000_000  # numpy, numba and pandas reserve address space that they never touch
+    file_bytes: int = 64_000_000
     processes: int = 128
 
     def inside(self) -> str:
