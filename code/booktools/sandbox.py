@@ -89,7 +89,8 @@ def _programs() -> list[str]:
 
 def _walls(disk: int) -> list[str]:
     return ["bwrap", "--unshare-all", "--uid", "1000", "--gid", "1000", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "sandbox",
-            "--clearenv", "--setenv", "HOME", "/home/student", "--setenv", "PATH", "/usr/bin", "--setenv", "OPENBLAS_NUM_THREADS", "1",
+            "--clearenv", "--setenv", "HOME", "/home/student", "--setenv", "PATH", "/usr/bin",
+            "--setenv", "PYTHONPATH", str(HERE.parent), "--setenv", "OPENBLAS_NUM_THREADS", "1",
             "--setenv", "OMP_NUM_THREADS", "1", *_programs(), "--proc", "/proc", "--dev", "/dev", "--size", str(disk), "--tmpfs", "/tmp",
             "--size", str(disk), "--tmpfs", "/home/student", "--chdir", "/home/student"]
 
@@ -135,7 +136,8 @@ def run(notebook: Path, limits: Limits = Limits(), trusted: bool = False) -> Out
 
 def _wait(words: list[str], descriptor: int, seconds: float, folder: str) -> str:
     """Run and say how it ended. Killing bwrap ends every process of its namespace."""
-    running = subprocess.Popen(words, pass_fds=[descriptor], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    package = {**os.environ, "PYTHONPATH": str(HERE.parent)}  # this copy of it, wherever the environment's may stand
+    running = subprocess.Popen(words, pass_fds=[descriptor], cwd=folder, env=package, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         code = running.wait(seconds)
     except subprocess.TimeoutExpired:
