@@ -125,7 +125,8 @@ def limit_role(name, rawtext, text, lineno, inliner, options=None, content=None)
     """``{sandboxlimit}`wall_seconds` ``: a limit of the grader as it is set, or the tolerance of an answer."""
     value = exercises.TOLERANCE if text == "tolerance" else getattr(sandbox.Limits(), text)
     unit = "%" if text == "tolerance" else {"seconds": "s", "bytes": "B"}.get(text.rpartition("_")[2], "")
-    return [nodes.Text(si.fmt(value, unit, 2) if unit else f"{value}")], []
+    shown = si.fmt(value, unit, 2).replace(".0 ", " ") if unit else f"{value}"
+    return [nodes.Text(shown)], []
 
 
 def setup(app):
