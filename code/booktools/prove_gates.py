@@ -28,6 +28,11 @@ FUNCTIONS = ("tests/notebooks/test_functions.py",)
 PROSE = ("tests/notebooks/test_prose_numbers.py",)
 
 
+def stored(chapter: str) -> tuple[str, ...]:
+    """The stored outputs of one chapter, computed again."""
+    return (f"chapters/{chapter}.ipynb", *NBVAL[1:])
+
+
 def site(name: str) -> tuple[str, ...]:
     return ("tests/site", "-k", name)
 
@@ -147,6 +152,44 @@ def bandwidth_unchecked(tree):
 def keys_not_rotated(tree):
     """the measured decode caches its keys without their position"""
     tree.replace("code/siliconomics/machine_kernels.py", "        rotate(keys[position], cos, sin)\n", "")
+
+
+# --- one formula or datum of a chapter, which its stored outputs notice ----------------------------------------------
+
+@gate(stored("08_serving"), says="FAILED chapters/08_serving.ipynb")
+def drafts_without_the_last_token(tree):
+    """chapter 8: a verification yields the accepted tokens alone, not one more"""
+    tree.replace("code/siliconomics/kernels.py", "np.expm1((draft_tokens + 1.0) * np.log1p", "np.expm1(draft_tokens * np.log1p")
+
+
+@gate(stored("11_challengers"), says="FAILED chapters/11_challengers.ipynb")
+def a_round_of_mlperf_mistyped(tree):
+    """chapter 11: a throughput of the MI300X with two digits swapped"""
+    tree.replace("code/siliconomics/data/achieved.csv", ",27803.9,", ",28703.9,")
+
+
+@gate(stored("12_gpu_rich"), says="FAILED chapters/12_gpu_rich.ipynb")
+def shares_not_quite_squared(tree):
+    """chapter 12: the Herfindahl-Hirschman index with an exponent of 1.9"""
+    tree.replace("code/siliconomics/markets.py", "plain(((100 * given / total) ** 2)", "plain(((100 * given / total) ** 1.9)")
+
+
+@gate(stored("13_wafers"), says="FAILED chapters/13_wafers.ipynb")
+def yield_of_murphy_not_squared(tree):
+    """chapter 13: Murphy's yield without its square"""
+    tree.replace("code/siliconomics/fab.py", "_mean_decay(a) ** 2,", "_mean_decay(a),")
+
+
+@gate(stored("14_chokepoints"), says="FAILED chapters/14_chokepoints.ipynb")
+def variants_as_if_all_were_needed(tree):
+    """chapter 14: losing one of two ways to make a thing counts as losing both"""
+    tree.replace("code/siliconomics/chain.py", 'for g in product(*kinds)] if variants == "any" else', 'for g in product(*kinds)] if variants != "any" else')
+
+
+@gate(stored("15_business"), says="FAILED chapters/15_business.ipynb")
+def money_of_later_years_at_par(tree):
+    """chapter 15: a present value that forgets its interest"""
+    tree.replace("code/siliconomics/fleet.py", "flow * np.exp(-np.arange(flow.shape[-1]) * np.log1p(rate))", "flow + 0.0 * rate")
 
 
 # --- stored notebooks ------------------------------------------------------------------------------------------------
