@@ -62,7 +62,7 @@ def test_a_chapter_leads_from_file_names_and_numbers_to_rows(name, site):
     section = data_used(text(site, name))
     plain = re.findall(r'(?<!<span class="pre">)<span class="pre">(\w+)\.csv</span></code>(?!</a>)', section)
     assert not set(plain) & data.pages().keys(), "a file name that leads nowhere"
-    figures = section.partition('<details class="data-behind">')[2]
+    figures = section.partition('<details class="data-behind screen-only">')[2]
     assert figures, "no list of the figures behind the chapter"
     for address, number in links(figures):
         page, _, anchor = address.partition("#")
