@@ -113,7 +113,7 @@ def inward(link: str, page: str, inside: dict[str, str], public: str) -> str:
 
 def drawing(figure: Tag) -> Tag:
     """The chart as a drawing with its number, its finding and the state of its sliders below."""
-    from .sphinx_book import static_svg
+    from .figures import static_svg
 
     spec = json.loads(figure.select_one("script.vl-spec").string)
     name = figure["id"]

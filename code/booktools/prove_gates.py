@@ -25,6 +25,7 @@ NBVAL = ("chapters", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120
 CANONICAL = ("tests/notebooks/test_canonical.py",)
 SHAPE = ("tests/notebooks/test_shape.py",)
 FUNCTIONS = ("tests/notebooks/test_functions.py",)
+TERMS = ("tests/unit/test_terms.py",)
 PROSE = ("tests/notebooks/test_prose_numbers.py",)
 
 
@@ -215,6 +216,12 @@ def function_defined_twice(tree):
     tree.edit(lambda cells: [cell.update(source=["def twice(x):\n", "    return 2 * x"]) for cell in code(cells)[1:3]])
 
 
+@gate(PROSE, says="test_no_sentence_is_set_as_a_formula")
+def money_set_as_a_formula(tree):
+    """dollars without a backslash"""
+    tree.edit(lambda cells: takeaway(cells).update(source=[":::{admonition} Takeaway\n", "It costs $9 to buy and then $8 to run.\n", ":::"]))
+
+
 @gate(PROSE, says="123.4 stands in no stored output")
 def wrong_number_in_prose(tree):
     """a takeaway states 123.4 ms"""
@@ -297,10 +304,28 @@ def sliders_forgotten(tree):
     tree.replace("book/_static/book-vega.js", "      restore();\n", "")
 
 
+@gate(site("random_choices_show"), says="test_random_choices_show_the_numbers_of_the_core")
+def calculator_off_by_a_point(tree):
+    """the calculator reads the next point of its grid"""
+    tree.replace("book/_static/calculator.js", "return arrays[name][place];", "return arrays[name][place + 1];")
+
+
 @gate(site("ledger_filters"), says="test_ledger_filters_and_sorts")
 def ledger_filter_forgotten(tree):
     """tables.js no longer listens to its filters"""
     tree.replace("book/_static/tables.js", '    bar.addEventListener("input", apply);\n', "")
+
+
+@gate(site("test_terms and escape"), says="test_focus_shows_the_note_and_escape_puts_it_away")
+def note_that_stays(tree):
+    """terms.js no longer listens to Esc"""
+    tree.replace("book/_static/terms.js", '(event.key === "Escape") hide()', '(event.key === "Never") hide()')
+
+
+@gate(TERMS, says="test_no_link_in_titles")
+def terms_in_code(tree):
+    """a term in code becomes a link"""
+    tree.replace("code/booktools/terms.py", "nodes.literal, nodes.literal_block", "nodes.literal_block")
 
 
 @gate(site("row_stands"), says="test_every_row_stands_at_its_address")
