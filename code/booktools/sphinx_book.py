@@ -18,7 +18,8 @@ from .altair_renderer import MIME
 from .figures import chart
 
 CHART_SCRIPTS = ("vega.js", "book-vega.js")
-MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions", "a11y", "sre")
+MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions", "a11y",
+                 *(f"sre/mathmaps/{name}.json" for name in ("base", "en", "nemeth")))  # formulas are spoken in the book's language, or in Braille
 
 
 class VegaLite:
