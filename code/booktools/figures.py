@@ -1,14 +1,12 @@
 """Charts as numbered figures: Figure 7.3 is the third chart of chapter 7.
 
-A figure has a title, a place where book-vega.js draws, a static SVG for browsers without scripts, its data as CSV and a
-citation. What is written once here, number, anchor, table and citation, serves every builder; only `html_figure` is of the web.
+A figure has a title, a still picture in whose place book-vega.js draws, its data as CSV and a citation. What is written once here, number, anchor, table and citation, serves every builder; only `html_figure` is of the web.
 """
 from __future__ import annotations
 
 import csv
 import html
 import io
-import json
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -18,13 +16,12 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+from . import stills
 from .altair_renderer import alt_text, title_text
 
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
-STATIC_WIDTH = 640  # pixels of a chart that fills its column, when drawn without a browser
-VEGA_LITE = "6.4"
 TEXT_LICENCE = "CC BY 4.0"
 
 
@@ -92,16 +89,6 @@ def csv_text(rows: list[dict]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
-
-
-def static_svg(spec: dict) -> str:
-    """Draw the chart without a browser; a spec that Vega-Lite rejects raises ValueError."""
-    import vl_convert
-
-    untitled = {key: value for key, value in spec.items() if key != "title"}
-    if untitled.get("width") == "container":
-        untitled["width"] = STATIC_WIDTH
-    return vl_convert.vegalite_to_svg(untitled, vl_version=VEGA_LITE)
 
 
 # --- citation ---------------------------------------------------------------------------------------------------------
@@ -179,7 +166,6 @@ def _cite(node: chart, config, docname: str) -> str:
 
 def html_figure(node: chart, config, docname: str) -> str:
     spec, number = node["spec"], node["number"]
-    payload = json.dumps(spec, separators=(",", ":"), sort_keys=True).replace("</", "<\\/")
     said = html.escape(f"{label(number)}. {alt_text(spec)}" if number else alt_text(spec), quote=True)
     shown = f'<span class="vl-number">{label(number)}</span> ' if number else ""
     subtitle = title_text(spec, "subtitle")
@@ -187,8 +173,8 @@ def html_figure(node: chart, config, docname: str) -> str:
     return (
         f'<figure class="vl-chart" id="{anchor(node["name"])}" role="group" aria-label="{said}">'
         f'<p class="vl-title">{shown}{html.escape(title_text(spec))}</p>{subtitle}'
-        f'<script type="application/json" class="vl-spec">{payload}</script>'
-        f'<div class="vl-view"></div><noscript>{static_svg(spec)}</noscript>'
+        f'<script type="application/json" class="vl-spec">{stills.payload(spec)}</script>'
+        f'<div class="vl-view">{stills.still(spec, node["name"])}{stills.awaited(spec)}</div>'
         f'<figcaption class="vl-links">{_table_links(node, docname)} {_cite(node, config, docname)}</figcaption></figure>'
     )
 

@@ -22,7 +22,6 @@ import yaml
 from bs4 import BeautifulSoup, Tag
 
 from . import browser, tasks
-from .altair_renderer import alt_text, title_text
 
 SCREEN_ONLY = ("book/api", "book/data", "book/figures")  # pages of rows and signatures, of use where one can search and click
 DROPPED = ".headerlink, script, button, .vl-links, .vl-cite, .tag_remove-cell, noscript, .calculator, .screen-only"
@@ -75,7 +74,7 @@ def _page(root: Path, site: Path, name: str, part: str, inside: dict[str, str]) 
     text = (site / f"{name}.html").read_text(encoding="utf-8")
     body = BeautifulSoup(text, "html.parser").select_one("article.bd-article")
     for figure in body.select("figure.vl-chart"):
-        figure.replace_with(drawing(figure))
+        figure.replace_with(drawing(figure, light(site)))
     for unwanted in body.select(DROPPED):
         unwanted.decompose()
     for fold in body.select("details"):
@@ -111,28 +110,31 @@ def inward(link: str, page: str, inside: dict[str, str], public: str) -> str:
 
 # --- charts --------------------------------------------------------------------------------------------------------
 
-def drawing(figure: Tag) -> Tag:
-    """The chart as a drawing with its number, its finding and the state of its sliders below."""
-    from .figures import static_svg
-
-    spec = json.loads(figure.select_one("script.vl-spec").string)
-    name = figure["id"]
-    svg = BeautifulSoup(own_ids(static_svg(spec), name), "html.parser").svg
-    svg["role"], svg["aria-label"] = "img", alt_text(spec)
-    made = _element("figure", "", {"id": name, "class": "chart"})
+def drawing(figure: Tag, colours: dict[str, str]) -> Tag:
+    """The chart's still picture with its number, its finding and the state of its sliders below."""
+    svg = BeautifulSoup(re.sub(r"var\(--book-(\w+)\)", lambda name: colours[name[1]], str(figure.select_one("svg.vl-still"))), "html.parser").svg
+    del svg["aria-hidden"]
+    svg["role"], svg["aria-label"] = "img", figure["aria-label"]
+    made = _element("figure", "", {"id": figure["id"], "class": "chart"})
     made.append(svg)
-    made.append(_caption(name, spec))
+    made.append(_caption(figure))
     return made
 
 
-def _caption(name: str, spec: dict) -> Tag:
-    number = re.fullmatch(r"chart-0*(\d+)_.*-(\d+)", name)
-    caption = _element("figcaption", "", {})
+def _caption(figure: Tag) -> Tag:
+    caption, number = _element("figcaption", "", {}), figure.select_one(".vl-number")
     if number:
-        caption.append(_element("b", f"Figure {number[1]}.{number[2]}. ", {}))
-    words = [title_text(spec).rstrip("."), title_text(spec, "subtitle").rstrip("."), state(spec)]
+        caption.append(_element("b", f"{number.extract().get_text()}. ", {}))
+    words = [part.get_text().strip().rstrip(".") for part in figure.select(".vl-title, .vl-subtitle")]
+    words.append(state(json.loads(figure.select_one("script.vl-spec").string)))
     caption.append(". ".join(word[:1].upper() + word[1:] for word in words if word) + ".")
     return caption
+
+
+def light(site: Path) -> dict[str, str]:
+    """The colours of the light page by name, from the style sheet."""
+    rules = (site / "_static" / "book.css").read_text(encoding="utf-8").partition("}")[0]
+    return dict(re.findall(r"--book-(\w+): (#[0-9a-f]{6});", rules))
 
 
 def state(spec: dict) -> str:
@@ -140,11 +142,6 @@ def state(spec: dict) -> str:
     set_to = [f"{param['bind'].get('name', param['name']).strip()} {param['value']}" for param in spec.get("params", [])
               if isinstance(param.get("bind"), dict) and "value" in param and isinstance(param["value"], (int, float, str))]
     return f"drawn for {', '.join(set_to)}" if set_to else ""
-
-
-def own_ids(svg: str, name: str) -> str:
-    """Put the chart's name before each id in a drawing, so that two drawings on one page do not share them."""
-    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
 
 
 def _element(name: str, text: str, attributes: dict) -> Tag:

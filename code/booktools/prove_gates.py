@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -301,7 +302,31 @@ def page_wider_than_a_phone(tree):
 @gate(site("theme_switch"), says="a slider fell back")
 def sliders_forgotten(tree):
     """book-vega.js no longer restores the sliders"""
-    tree.replace("book/_static/book-vega.js", "      restore();\n", "")
+    tree.replace("book/_static/book-vega.js", "      carry(old, box);\n", "")
+
+
+@gate(site("needs_no_script and 07_mbu"), says="test_needs_no_script")
+def no_still_pictures(tree):
+    """charts that show nothing until a script has drawn them"""
+    tree.append("book/_static/book.css", "\n.vl-still { display: none !important; }\n")
+
+
+@gate(site("come_near"), says="test_charts_are_drawn_when_they_come_near")
+def charts_never_drawn(tree):
+    """book-vega.js no longer watches the charts"""
+    tree.replace("book/_static/book-vega.js", "  figures.forEach((figure) => sight.observe(figure));\n", "")
+
+
+@gate(site("test_weight and index"), says="assert total <= PAGE")
+def heavy_page(tree):
+    """a page with three megabytes of noise"""
+    tree.append("book/index.md", RAW % f"<!-- {secrets.token_hex(1_500_000)} -->")
+
+
+@gate(site("opens_as_a_file and 07_mbu"), says="test_opens_as_a_file")
+def module_script(tree):
+    """a page script of a kind that browsers refuse to pages opened as files"""
+    tree.replace("code/booktools/scripts.py", 'app.add_js_file("book-vega.js", loading_method="defer")', 'app.add_js_file("book-vega.js", type="module")')
 
 
 @gate(site("random_choices_show"), says="test_random_choices_show_the_numbers_of_the_core")

@@ -163,6 +163,16 @@ def html(root: Path) -> int:
     return code
 
 
+def zip_site(root: Path) -> int:
+    """Build the pages and put them into _build/siliconomics-site.zip, to be read without a network."""
+    from . import archive
+
+    code, target = html(root), root / "_build" / "siliconomics-site.zip"
+    if code == 0:
+        say(f"{archive.write(root / '_build' / 'html', target)} files, {target.stat().st_size / 1e6:.1f} MB: {target}")
+    return code
+
+
 def book(root: Path) -> int:
     """Build the pages and, in a terminal, serve them on this machine."""
     code = html(root)
@@ -292,7 +302,7 @@ def clean(root: Path) -> int:
 
 
 COMMANDS = {
-    "setup": setup, "book": book, "html": html, "pdf": pdf, "epub": epub, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
+    "setup": setup, "book": book, "html": html, "pdf": pdf, "epub": epub, "zip": zip_site, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
     "lab": lab, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
     "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
 }
