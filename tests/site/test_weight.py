@@ -51,7 +51,7 @@ def test_weight(name, visit, site, capsys):
     text = (site / f"{name}.html").read_text(encoding="utf-8")
     assert any("vega.js" in file for file in row["files"]) == ('class="vl-chart"' in text)
     assert any("tex-chtml" in file for file in row["files"]) == ('class="math' in text)
-    assert not [file for file in row["files"] if "searchindex" in file or "fontawesome" in file], "the whole search index or all icons"
+    assert not [file for file in row["files"] if "searchindex" in file or "fontawesome" in file], "the search index or the whole icon set"
 
 
 def test_site_is_light(site, capsys):
