@@ -20,7 +20,6 @@ from .altair_renderer import MIME, alt_text, title_text
 log = logging.getLogger(__name__)
 
 
-
 class chart(nodes.General, nodes.Element):
     """A Vega-Lite chart; attribute `spec`."""
 

@@ -65,7 +65,7 @@ def test_first_chart_waits_for_no_script(visit, site):
     """The picture stands while Vega is still on its way, and the live chart takes its place without a jump."""
     at = visit(viewport=DESKTOP)
     waiting = []
-    at.context.route("**/vega.js*", waiting.append)
+    at.context.route("**/vega.js*", lambda route: waiting.append(route))
     page = at.open("chapters/07_mbu")
     figure = page.locator(".vl-chart").first
     figure.scroll_into_view_if_needed()
