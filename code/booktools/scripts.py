@@ -104,7 +104,7 @@ def page_scripts(app, pagename, templatename, context, doctree) -> None:
     scripts[:] = _kept(scripts, unwanted)  # in place: add_js_file below extends this list
     if 'class="vl-chart"' in body:
         app.add_js_file("book-vega.js", loading_method="defer")
-    if re.search(r'<table class="[^"]*\b(ledger|figures)\b', body):
+    if re.search(r'<table class="[^"]*\b(ledger|data)\b', body):
         app.add_js_file("tables.js", loading_method="defer")
 
 
