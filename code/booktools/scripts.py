@@ -8,7 +8,7 @@ import shutil
 from importlib.metadata import distribution
 from pathlib import Path
 
-MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions", "a11y", "sre")
+MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions", "a11y", "sre/mathmaps/base.json", "sre/mathmaps/en.json")  # formulas are spoken in the language of the book
 # The theme puts these on every page: 1.5 MB of icons, the whole search index, and a style for buttons that the book has not.
 NOT_NEEDED = ("scripts/fontawesome.js", "searchtools.js", "language_data.js", "searchindex.js", "sphinx-thebe.css")
 THEME_CSS = "styles/pydata-sphinx-theme.css"
