@@ -15,6 +15,7 @@ from . import opening
 
 NUMBER = re.compile(r"^(\d+(?:\.\d+)? ·|\d+\.\d+)(?= )")
 EXERCISE = re.compile(r'(id="ex-(\d+)-(\d+)">\s*<p class="admonition-title"><span class="caption-number">)Exercise \d+ ')
+CITATION = re.compile(r" \[[^\]]*\d{4}\w?\]")
 LENGTH = 200  # characters of a description, at most
 
 
@@ -35,7 +36,7 @@ def set_address(app, config) -> None:
 def description(doctree) -> str:
     """The first paragraph of a page as plain text, cut after a sentence or a word."""
     first = next(doctree.findall(nodes.paragraph), None) if doctree else None
-    text = " ".join(first.astext().split()) if first is not None else ""
+    text = CITATION.sub("", " ".join(first.astext().split())) if first is not None else ""
     if len(text) <= LENGTH:
         return text
     cut = text[:LENGTH]
@@ -108,7 +109,7 @@ def set_numbers_apart(app, doctree, docname) -> None:
 
 def draw_pictures(app, error) -> None:
     if error is None and app.builder.format == "html":
-        opening.write_pictures(Path(app.outdir) / "_static", app.config.project or app.config.html_title)
+        opening.write_pictures(Path(app.outdir) / "_static", app.env.titles[app.config.root_doc].astext())
 
 
 def setup(app):
