@@ -27,7 +27,7 @@ def violations(page) -> list[str]:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_page_by_ear_and_in_the_dark(name, visit):
+def test_axe_finds_nothing(name, visit):
     page = ready(visit(viewport=DESKTOP, color_scheme="light", reduced_motion="reduce").open(name))
     assert violations(page) == []
     assert page.evaluate(STRUCTURE) == []
@@ -58,7 +58,7 @@ STRUCTURE = r"""() => {
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_page_on_a_phone(name, visit):
+def test_axe_finds_nothing_on_a_small_screen(name, visit):
     page = ready(visit(viewport=PHONE, is_mobile=True).open(name))
     assert violations(page) == []
     assert page.evaluate(UNREACHABLE) == []
