@@ -1,12 +1,11 @@
-/* Draws every .vl-chart of the page with the Vega of this site. Redraws on the theme switch and when a narrow window
-   becomes wide or the other way round; what the reader has set on sliders and menus is kept. */
+/* Puts the live chart in the place of the still picture when a .vl-chart comes near the screen; Vega itself is loaded
+   when the first one does. Redraws on the theme switch and when a narrow window becomes wide or the other way round;
+   what the reader has set on sliders and menus is kept. */
 (function () {
   "use strict";
+  const VEGA = new URL("vega.js", document.currentScript.src).href;
   const NARROW = 480; // CSS pixels of a chart's box below which legends move down
-  const PALETTE = {
-    "#0072b2": "blue", "#b35900": "orange", "#e69f00": "amber", "#009e73": "green",
-    "#d55e00": "vermilion", "#8e5a94": "purple", "#56b4e9": "sky", "#6b7280": "grey",
-  };
+  const NEAR = "100% 0px"; // one screen above and below
   const LOW_LEGEND = { orient: "bottom", direction: "vertical", columns: 1, labelFontSize: 11 };
   const STACKED = { bottom: { direction: "vertical", anchor: "start" } };
   const root = document.documentElement;
@@ -23,16 +22,10 @@
     return out;
   }
 
-  function themeConfig(box) {
-    const text = css("text"), muted = css("muted"), line = css("line");
-    const guide = { labelColor: muted, titleColor: text, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500 };
-    return {
-      background: null, font: css("font"), text: { color: text }, rule: { color: muted }, tick: { color: muted },
-      axis: { ...guide, domainColor: muted, tickColor: muted, gridColor: line, labelSeparation: 4 },
-      legend: { ...guide, symbolBaseFillColor: muted, symbolBaseStrokeColor: muted, ...(narrow(box) ? { ...LOW_LEGEND, layout: STACKED } : {}) },
-      ...(narrow(box) ? { axisLeft: { labelLimit: box.clientWidth / 3 } } : {}),
-      header: { labelColor: muted, titleColor: text }, title: { color: text, subtitleColor: muted }, view: { stroke: null },
-    };
+  /* What a narrow chart changes; the colours stand in the spec. */
+  function narrowConfig(box) {
+    if (!narrow(box)) return {};
+    return { legend: { ...LOW_LEGEND, layout: STACKED }, axisLeft: { labelLimit: box.clientWidth / 3 } };
   }
 
   /* Legends below a narrow chart, one entry a line, also where the chart asks for something else. */
@@ -61,34 +54,43 @@
 
   function prepared(figure, box) {
     const stored = figure.querySelector(".vl-spec").textContent;
-    const coloured = stored.replace(/#[0-9a-f]{6}\b/gi, (hex) => css(PALETTE[hex.toLowerCase()] || "") || hex);
-    const parsed = JSON.parse(coloured);
+    const parsed = JSON.parse(stored.replace(/var\(--book-([a-z]+)\)/g, (_, name) => css(name)));
     const spec = fit(narrow(box) ? lowLegends(parsed) : parsed, box);
-    delete spec.title; // stands above as text, which wraps and can be found
-    spec.config = merge(spec.config || {}, themeConfig(box));
+    spec.config = merge(merge(spec.config, { font: css("font") }), narrowConfig(box));
     return spec;
   }
 
-  const inputs = (figure) => [...figure.querySelectorAll(".vega-bindings :is(input, select)")];
+  const inputs = (box) => [...box.querySelectorAll(".vega-bindings :is(input, select)")];
 
-  function keep(figure) {
-    const values = inputs(figure).map((el) => (el.type === "radio" || el.type === "checkbox" ? el.checked : el.value));
-    return () => inputs(figure).forEach((el, i) => {
-      if (i >= values.length) return;
-      const key = typeof values[i] === "boolean" ? "checked" : "value";
-      if (el[key] === values[i]) return;
-      el[key] = values[i];
+  /* Gives the inputs of a new drawing the state of those of the old one. */
+  function carry(from, to) {
+    const old = inputs(from);
+    inputs(to).forEach((el, i) => {
+      const key = el.type === "radio" || el.type === "checkbox" ? "checked" : "value";
+      if (!old[i] || el[key] === old[i][key]) return;
+      el[key] = old[i][key];
       el.dispatchEvent(new Event(el.tagName === "SELECT" || key === "checked" ? "change" : "input", { bubbles: true }));
     });
   }
 
+  let loading;
+  const loadVega = () => (loading ||= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    Object.assign(script, { src: VEGA, onload: resolve, onerror: reject });
+    document.head.append(script);
+  }));
+
+  /* Draws out of sight, over the picture that stands there, and then takes its place in one step. */
   async function draw(figure) {
-    const box = figure.querySelector(".vl-view"), restore = keep(figure);
-    figure.drawnNarrow = narrow(box);
-    if (figure.chart) figure.chart.finalize();
+    const old = figure.querySelector(".vl-view"), box = old.cloneNode(false);
+    const drawnFor = theme();
     try {
-      figure.chart = await vegaEmbed(box, prepared(figure, box), {
-        mode: "vega-lite", renderer: "svg", tooltip: { theme: theme() },
+      await loadVega();
+      box.classList.add("vl-coming");
+      old.before(box);
+      figure.drawnNarrow = narrow(box);
+      const chart = await vegaEmbed(box, prepared(figure, box), {
+        mode: "vega-lite", renderer: "svg", tooltip: { theme: drawnFor },
         actions: { export: true, source: false, compiled: false, editor: false },
         downloadFileName: figure.id,
       });
@@ -96,33 +98,51 @@
         el.setAttribute("aria-label", "Save this chart as an image");
         el.title = "Save this chart as an image";
       });
-      restore();
-      figure.dataset.theme = theme();
+      carry(old, box);
+      if (figure.chart) figure.chart.finalize();
+      figure.chart = chart;
+      old.remove();
+      box.classList.remove("vl-coming");
+      figure.dataset.theme = drawnFor;
     } catch (error) {
       console.error(error);
-      box.innerHTML = '<p class="vl-error">The chart could not be drawn. Its data stand in the table below.</p>';
+      box.remove();
+      old.insertAdjacentHTML("afterend", '<p class="vl-error">The chart could not be drawn. Its data stand in the table below.</p>');
     }
   }
 
   const figures = [...document.querySelectorAll(".vl-chart")];
   const queue = (figure) => (figure.queue = (figure.queue || Promise.resolve()).then(() => draw(figure)));
-  const drawAll = () => Promise.all(figures.map(queue));
+  const drawn = () => figures.filter((figure) => figure.queue);
 
   /* Vega-Lite watches the window only, but the theme moves its sidebars after the page has loaded. */
   const sizes = new ResizeObserver((entries) => {
     window.dispatchEvent(new Event("resize"));
-    for (const { target } of entries) {
-      const figure = target.closest(".vl-chart");
-      if (figure.drawnNarrow !== narrow(target)) queue(figure);
-    }
+    for (const { target } of entries) if (target.drawnNarrow !== narrow(target.querySelector(".vl-view"))) queue(target);
   });
+
+  /* Draws a chart that has not been drawn yet. */
+  function begin(figure) {
+    if (figure.queue) return;
+    sight.unobserve(figure);
+    queue(figure).then(() => sizes.observe(figure));
+  }
+  const sight = new IntersectionObserver((entries) => {
+    entries.filter((entry) => entry.isIntersecting).forEach(({ target }) => begin(target));
+  }, { rootMargin: NEAR });
 
   let shown = theme();
   new MutationObserver(() => {
     if (theme() === shown) return;
     shown = theme();
-    drawAll();
+    drawn().forEach(queue);
   }).observe(root, { attributes: true, attributeFilter: ["data-theme"] });
 
-  drawAll().then(() => figures.forEach((figure) => sizes.observe(figure.querySelector(".vl-view"))));
+  /* Paper is white: print in the colours of the light page, whatever the reader looks at. */
+  let before;
+  addEventListener("beforeprint", () => { before = theme(); root.dataset.theme = "light"; });
+  addEventListener("afterprint", () => { root.dataset.theme = before; });
+
+  window.drawCharts = () => figures.forEach(begin); // for whoever wants them all: tests, a printer of whole books
+  figures.forEach((figure) => sight.observe(figure));
 })();

@@ -12,7 +12,7 @@ import siliconomics as si
 from siliconomics.charts import FONT, PALETTE, finish, marker
 
 from .altair_renderer import stable
-from .sphinx_book import chart
+from .figures import chart
 
 CHIPS = ("A100 SXM 80GB", "H100 SXM", "H200 SXM", "MI300X", "B200 SXM")
 CLAIMED = 30  # tokens per second, of which claims B07 and B08 say that no single chip reaches them

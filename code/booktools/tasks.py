@@ -163,10 +163,39 @@ def html(root: Path) -> int:
     return code
 
 
+def zip_site(root: Path) -> int:
+    """Build the pages and put them into _build/siliconomics-site.zip, to be read without a network."""
+    from . import archive
+
+    code, target = html(root), root / "_build" / "siliconomics-site.zip"
+    if code == 0:
+        say(f"{archive.write(root / '_build' / 'html', target)} files, {target.stat().st_size / 1e6:.1f} MB: {target}")
+    return code
+
+
 def book(root: Path) -> int:
     """Build the pages and, in a terminal, serve them on this machine."""
     code = html(root)
     return code or (serve(root) if sys.stdout.isatty() else 0)
+
+
+def pdf(root: Path) -> int:
+    """Build the pages and print them as one PDF, _build/siliconomics.pdf (three minutes; needs Chromium)."""
+    from . import paper
+
+    return html(root) or _made(paper.pdf(root, root / "_build" / "html", root / "_build" / "siliconomics.pdf"))
+
+
+def epub(root: Path) -> int:
+    """Build the pages and write them as an EPUB, _build/siliconomics.epub (two minutes; needs Chromium)."""
+    from . import epub as book
+
+    return html(root) or _made(book.epub(root, root / "_build" / "html", root / "_build" / "siliconomics.epub"))
+
+
+def _made(path: Path) -> int:
+    say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return 0
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
@@ -273,7 +302,7 @@ def clean(root: Path) -> int:
 
 
 COMMANDS = {
-    "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
+    "setup": setup, "book": book, "html": html, "pdf": pdf, "epub": epub, "zip": zip_site, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
     "lab": lab, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
     "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
 }

@@ -7,7 +7,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 900}
 WAIT = 20_000  # milliseconds
-DRAWN = """() => [...document.querySelectorAll('.vl-chart')].every(f => f.dataset.theme === document.documentElement.dataset.theme)"""
+# Charts are drawn when they come near the screen: ask for all of them, then wait until each is.
+DRAWN = """() => { window.drawCharts?.(); return [...document.querySelectorAll('.vl-chart')].every(f => f.dataset.theme === document.documentElement.dataset.theme); }"""
 TYPESET = """() => document.querySelectorAll('.math').length === 0 || document.querySelectorAll('mjx-container').length > 0"""
 
 

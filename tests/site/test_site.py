@@ -47,7 +47,7 @@ def test_page(name, visit):
 SHOWN = r"""() => {
   const wrong = [];
   for (const figure of document.querySelectorAll('.vl-chart')) {
-    const svg = figure.querySelector('svg.marks');
+    const svg = figure.querySelector('.vega-embed svg.marks');
     const marks = svg ? [...svg.querySelectorAll('.role-mark > *')].filter(el => { const b = el.getBBox(); return b.width + b.height > 1; }) : [];
     if (!marks.length) wrong.push('empty chart: ' + figure.getAttribute('aria-label'));
     if ((figure.getAttribute('aria-label') || '').length < 40) wrong.push('chart without alt text: ' + figure.id);

@@ -1,22 +1,21 @@
-"""One palette: the charts, the style of the pages and the script that redraws for dark pages name the same colours."""
+"""One palette: the charts, the style of the pages and the still pictures name the same colours."""
 import re
 from pathlib import Path
 
 import pytest
-from booktools import pages
+from booktools import pages, stills
 from siliconomics.charts import PALETTE
 
 STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
 CSS = (STATIC / "book.css").read_text(encoding="utf-8")
 COLOUR = re.compile(r"--book-([\w-]+): (#[0-9a-f]{3,6});")
 LIGHT, DARK = (dict(COLOUR.findall(re.search(rf"^{re.escape(start)} \{{(.*?)^\}}", CSS, re.M | re.S)[1])) for start in ("html", 'html[data-theme="dark"]'))
-SCRIPT = dict(re.findall(r'"(#[0-9a-f]{6})": "(\w+)"', (STATIC / "book-vega.js").read_text(encoding="utf-8")))
 WORDS = ["text", "muted", "link", "ember", "leaf", "plum"]
 
 
 @pytest.mark.parametrize("colour", PALETTE.values(), ids=PALETTE)
 def test_chart_colour_has_a_name_and_a_counterpart_for_dark_pages(colour):
-    name = SCRIPT[colour.lower()]
+    name = stills.PALETTE[colour.lower()]
     assert LIGHT[name] == colour.lower() and name in DARK
 
 
