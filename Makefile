@@ -9,7 +9,7 @@ RUN    := $(BIN) -m booktools
 help:
 	@$(PYTHON) code/booktools help
 
-.venv/.ok: requirements.lock pyproject.toml
+.venv/.ok: requirements.lock pyproject.toml code/pyproject.toml
 	@$(PYTHON) code/booktools setup
 
 setup: .venv/.ok

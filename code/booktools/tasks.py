@@ -55,7 +55,7 @@ def setup(root: Path) -> int:
     python = _environment(root / ".venv", root / "requirements.lock")
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     say("installing the book's own packages ...")
-    _stop_at_failure(call(*pip, "--no-deps", "--no-build-isolation", "-e", ".", cwd=root), "pip")
+    _stop_at_failure(call(*pip, "--no-deps", "--no-build-isolation", "-e", ".", "-e", "code", cwd=root), "pip")
     (root / ".venv" / ".ok").touch()
     return 0
 
