@@ -349,27 +349,55 @@ def fit_parametric(params, tokens, losses, delta=1e-3, tolerance=1e-14) -> Fit:
     ----------
     Hoffmann et al. (2022), equation 3; Besiroglu et al. (2024) on why the search must run to convergence.
     """
-    from scipy.optimize import least_squares
+    from scipy.optimize import minimize
 
     n, d, y = (np.log(np.atleast_1d(a)) for a in numbers(locals(), "params tokens losses"))
     if n.ndim != 1 or n.size < 5 or np.ptp(n) == 0 or np.ptp(d) == 0:
         raise BadValue(f"losses has shape {n.shape}: a row of at least 5 runs that differ in params and in tokens is needed")
-    delta, tolerance = scalar("delta", delta), scalar("tolerance", tolerance)
+    misfit, gradient, hessian = _huber(n, d, y, scalar("delta", delta))
+    tolerance, grid = scalar("tolerance", tolerance), np.linspace(0.05, 1.0, 20)
+    start = min((_linear_start(n, d, y, p, q) for p in grid for q in grid), key=misfit)
+    best = [misfit(start)]
 
-    def residual(x):
-        return np.logaddexp(np.logaddexp(x[1] - x[3] * n, x[2] - x[4] * d), x[0]) - y
+    def stop_early(intermediate_result):
+        value = intermediate_result.fun
+        if 0 < best[-1] - value < tolerance * value:
+            raise StopIteration
+        best.append(value)
 
-    def huber(x):
-        off = np.abs(residual(x))
+    found = minimize(misfit, start, jac=gradient, hess=hessian, method="trust-exact", callback=stop_early, options={"gtol": 1e-12, "maxiter": 2000})
+    if found.status == 1 or not np.isfinite(found.x).all():
+        raise BadValue("losses: the fit does not converge; runs that vary more in params and tokens are needed")
+    last = np.linalg.lstsq(hessian(found.x), gradient(found.x), rcond=1e-12)[0] if tolerance < 1e-8 else 0  # or processors differ in the sixth digit
+    x = found.x - last
+    return Fit(*map(float, np.exp(x[:3])), *map(float, x[3:]))
+
+
+def _huber(n, d, y, delta):
+    """Value, gradient and Hessian of the misfit, as functions of (log E, log A, log B, alpha, beta)."""
+    one, zero = np.ones_like(n), np.zeros_like(n)
+    terms = np.array([[one, zero, zero, zero, zero], [zero, one, zero, -n, zero], [zero, zero, one, zero, -d]]).transpose(2, 0, 1)
+
+    def parts(x):  # residuals, the share of each term in a run's loss, slopes of the residuals
+        size = np.exp(terms @ x)
+        share = size / size.sum(axis=1, keepdims=True)
+        return np.log(size.sum(axis=1)) - y, share, np.einsum("ik,ikj->ij", share, terms)
+
+    def value(x):
+        off = np.abs(parts(x)[0])
         return np.where(off < delta, off**2 / 2, delta * (off - delta / 2)).sum()
 
-    grid = np.linspace(0.05, 1.0, 20)
-    start = min((_linear_start(n, d, y, p, q) for p in grid for q in grid), key=huber)
-    found = least_squares(residual, start, loss="huber", f_scale=delta, x_scale="jac", max_nfev=2000,
-                          **dict.fromkeys(("xtol", "ftol", "gtol"), tolerance))
-    if not found.success:
-        raise BadValue("losses: the fit does not converge; runs that vary more in params and tokens are needed")
-    return Fit(*map(float, np.exp(found.x[:3])), *map(float, found.x[3:]))
+    def gradient(x):
+        residual, _, slope = parts(x)
+        return slope.T @ np.clip(residual, -delta, delta)
+
+    def hessian(x):
+        residual, share, slope = parts(x)
+        pull = np.clip(residual, -delta, delta)
+        bent = np.einsum("i,ik,ikj,ikl->jl", pull, share, terms, terms)
+        return bent + np.einsum("i,ij,il->jl", (np.abs(residual) < delta) - pull, slope, slope)
+
+    return value, gradient, hessian
 
 
 def growth_per_year(before, after, years):

@@ -320,3 +320,12 @@ def test_growth_with_its_interval_as_scipy_fits_it():
 def test_growth_needs_three_values_at_different_times(years, values):
     with pytest.raises(BadValue):
         scaling.growth_fit(years, values)
+
+
+def test_the_fit_does_not_hang_on_the_last_bits_of_a_processor():
+    runs = table("scaling_runs")
+    row = np.array([[r[c] for r in runs] for c in ("params", "tokens", "loss_nats")])
+    for seed in range(10):
+        pick = np.random.default_rng(seed).integers(0, len(runs), len(runs))
+        one, other = (scaling.fit_parametric(*row[:, order]) for order in (pick, pick[::-1]))  # the same sums in another order
+        assert tuple(vars(one).values())[1:] == pytest.approx(tuple(vars(other).values())[1:], rel=1e-10)
