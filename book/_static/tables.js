@@ -1,11 +1,17 @@
-/* Long tables (the ledger, the data catalogue): sort by a click on a heading, filter by words and by what two columns hold.
-   Without scripts the table is complete and in the order of its file. */
+/* Long tables (the ledger, the data catalogue): sort by a click on a heading, filter by words and by what some columns hold.
+   Without scripts the table is complete and in the order of its file. data.js uses the same pieces. */
 (function () {
   "use strict";
-  const MENUS = { ledger: ["verdict", "settled in"], figures: ["figure", "confidence"] };
+  const LEDGER_MENUS = ["verdict", "settled in"];
+  const FEW_ROWS = 12; // a shorter table is read faster than filtered
+  const PREFIXES = { p: 1e-12, n: 1e-9, "\u00b5": 1e-6, m: 1e-3, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, E: 1e18, Z: 1e21, Y: 1e24 };
+  const NUMBER = /^\$?(-?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?: ([pn\u00b5mkMGTPEZY])(?=(?:B|FLOP|W|s|J|params|tokens)(?:\b|\/)))?/;
 
   const text = (cell) => cell.textContent.trim();
-  const number = (value) => parseFloat(value.replace(/[,$]/g, ""));
+  const number = (value) => {
+    const found = value.match(NUMBER);
+    return found ? parseFloat(found[1].replace(/,/g, "")) * (PREFIXES[found[2]] || 1) : NaN;
+  };
   const group = (value) => value.split(/[:,]/)[0].replace(/^section (\d+)\..*/, "chapter $1").replace(/ \(coming\)$/, "");
 
   function element(name, attributes, ...children) {
@@ -40,12 +46,23 @@
     return element("select", { "aria-label": label }, element("option", { value: "" }, `${label}: all`), ...options);
   }
 
-  function filterable(table, rows, heads, kind) {
+  /* Columns of a data table that a menu helps with: the first two that repeat a few words, and the confidence. */
+  function worthAMenu(rows, heads) {
+    const repeats = heads.filter((head, column) => {
+      const values = rows.map((row) => text(row.cells[column]));
+      const distinct = new Set(values);
+      return distinct.size > 1 && distinct.size <= rows.length / 2 && distinct.size < 80 && values.every((value) => !value || Number.isNaN(number(value)));
+    }).map(text);
+    return [...repeats.filter((label) => !["confidence", "source", "note", "range"].includes(label)).slice(0, 2), ...repeats.filter((label) => label === "confidence")];
+  }
+
+  function filterable(table, rows, heads) {
+    const ledger = table.classList.contains("ledger"), shown = ledger ? group : (value) => value;
     const words = element("input", { type: "search", placeholder: "filter by words", "aria-label": "Filter by words" });
     const count = element("output", { "aria-live": "polite" });
-    const menus = MENUS[kind].map((label) => {
+    const menus = (ledger ? LEDGER_MENUS : worthAMenu(rows, heads)).map((label) => {
       const column = heads.findIndex((head) => text(head) === label);
-      const values = [...new Set(rows.map((row) => group(text(row.cells[column]))))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+      const values = [...new Set(rows.map((row) => shown(text(row.cells[column]))))].filter(Boolean).sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
       return { column, select: menu(label, values) };
     });
     const apply = () => {
@@ -53,7 +70,7 @@
       rows.forEach((row) => {
         const said = row.textContent.toLowerCase();
         row.hidden = !wanted.every((word) => said.includes(word)) ||
-          menus.some(({ column, select }) => select.value && group(text(row.cells[column])) !== select.value);
+          menus.some(({ column, select }) => select.value && shown(text(row.cells[column])) !== select.value);
       });
       count.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
     };
@@ -63,9 +80,10 @@
     apply();
   }
 
-  document.querySelectorAll("table.ledger, table.figures").forEach((table) => {
+  window.bookTables = { element, compare, menu, number };
+  document.querySelectorAll("table.ledger, table.data:not(.behind)").forEach((table) => {
     const rows = [...table.tBodies[0].rows], heads = [...table.tHead.rows[0].cells];
-    filterable(table, rows, heads, table.classList.contains("ledger") ? "ledger" : "figures");
+    if (rows.length > FEW_ROWS) filterable(table, rows, heads);
     sortable(table, rows, heads);
   });
   if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();

@@ -1,13 +1,11 @@
 """Sphinx roles and directives that print figures of the core into the pages of `book/`, so that no page types one.
 
 Roles: ``{computed}`B08` ``, ``{claimed}`B08` ``, ``{ruling}`B08` ``, ``{fact}`H100 SXM bandwidth` ``, ``{tally}`claims` ``,
-``{version}`numba` ``. Directives: ``ledger`` (all claims), ``figures`` (every figure of the catalogue with source, date and age
-flag), ``api`` (every public name of the package, from its docstring), ``benchmarks``, ``mutation`` and ``validation`` (what
-`make bench`, `make mutate` and `make validate` recorded).
+``{version}`numba` ``. Directives: ``ledger`` (all claims), ``api`` (every public name of the package, from its docstring),
+``benchmarks``, ``mutation`` and ``validation`` (what `make bench`, `make mutate` and `make validate` recorded).
 """
 from __future__ import annotations
 
-import datetime
 import importlib
 import inspect
 import json
@@ -23,12 +21,11 @@ from sphinx.util.docutils import SphinxDirective
 
 import siliconomics as si
 from siliconomics import claims
-from siliconomics.tables import table
+from siliconomics.tables import names, table
 
 from . import notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
-STALE_MONTHS = 24  # a figure older than this is flagged; prices will use 12
 UNIT_SHOWN = {"byte": "B", "byte/s": "B/s", "FLOP/s": "FLOP/s", "W": "W", "mm2": "mm²"}
 
 
@@ -60,7 +57,8 @@ def tally(what: str) -> str:
     if what == "oldest":
         row = min((r for r in table("accelerators") if r["unit"]), key=lambda r: r["as_of"])
         return f"of {row['as_of']} ({row['chip']}, {row['field'].replace('_', ' ')})"
-    counts = {"settled": lambda: sum(settled_in(row) is not None for row in table("claims")), "chips": lambda: len(si.chips())}
+    counts = {"settled": lambda: sum(settled_in(row) is not None for row in table("claims")), "chips": lambda: len(si.chips()),
+              "tables": lambda: len(names()), "rows": lambda: sum(len(table(name)) for name in names())}
     return f"{counts[what]() if what in counts else len(table(what)):,}"
 
 
@@ -71,7 +69,8 @@ ROLES = {
 }
 
 
-def _role(compute):
+def text_role(compute):
+    """A role that prints what `compute` returns for its text, and reports what it raises."""
     def role(name, rawtext, text, lineno, inliner, options=None, content=None):
         try:
             return [nodes.Text(compute(text))], []
@@ -155,28 +154,6 @@ def section_of(id: str, notebook: Path) -> tuple[str, str]:
     number = re.match(r"\d+\.\d+", heading)
     anchor = nodes.make_id(heading) if cell is None else f"cell-{nb.cells.index(cell)}"
     return f"section {number[0]}" if number else f"chapter {int(notebook.name[:2])}", anchor
-
-
-def stale(as_of: str, today: datetime.date) -> bool:
-    """Whether a figure of that date is older than `STALE_MONTHS`."""
-    then = datetime.date.fromisoformat(as_of)
-    return (today.year - then.year) * 12 + today.month - then.month > STALE_MONTHS
-
-
-class Figures(TableDirective):
-    """Every figure of the accelerator catalogue with its source, date, confidence and age flag."""
-
-    header = ["chip", "figure", "value", "range", "as of", "confidence", "source"]
-    widths = [16, 14, 14, 14, 12, 10, 20]
-    name_class = "figures"
-
-    def cells(self):
-        today = datetime.date.today()
-        for row in table("accelerators"):
-            numeric = bool(row["unit"])
-            span = "" if not numeric or row["low"] is None else f"{shown({**row, 'value': row['low']})} to {shown({**row, 'value': row['high']})}"
-            age = " (old)" if numeric and stale(row["as_of"], today) else ""
-            yield [row["chip"], row["field"].replace("_", " "), plain_text(shown(row)), plain_text(span), row["as_of"] + age, row["confidence"], cite(row["source"])]
 
 
 # --- status -----------------------------------------------------------------------------------------------------------
@@ -349,9 +326,8 @@ def drop_empty_dashes(app, doctree) -> None:
 
 def setup(app):
     for name, compute in ROLES.items():
-        app.add_role(name, _role(compute))
+        app.add_role(name, text_role(compute))
     app.add_directive("ledger", Ledger)
-    app.add_directive("figures", Figures)
     app.add_directive("api", Api)
     app.add_directive("benchmarks", Benchmarks)
     app.add_directive("mutation", Mutation)

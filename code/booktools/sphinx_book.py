@@ -185,7 +185,7 @@ def page_scripts(app, pagename, templatename, context, doctree) -> None:
     if 'class="vl-chart"' in (context.get("body") or ""):
         for name in CHART_SCRIPTS:
             app.add_js_file(name, loading_method="defer")
-    if re.search(r'<table class="[^"]*\b(ledger|figures)\b', context.get("body") or ""):
+    if re.search(r'<table class="[^"]*\b(ledger|data)\b', context.get("body") or ""):
         app.add_js_file("tables.js", loading_method="defer")
 
 

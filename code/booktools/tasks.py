@@ -126,6 +126,23 @@ def check(root: Path, *numbers: str) -> int:
     return int(bad > 0)
 
 
+def times(root: Path) -> int:
+    """Run every chapter in a copy and record how long each took, for the status page."""
+    from . import status
+
+    os.environ.update(QUIET)
+    status.time_chapters(root, say)
+    return 0
+
+
+def stale(root: Path, *tables: str) -> int:
+    """List the rows of the data that are past their age, 12 months for prices, 24 for the rest (of all, or the named tables)."""
+    from . import status
+
+    say("\n".join(status.stale_lines(tables)))
+    return 0
+
+
 def sources(root: Path) -> int:
     """Write the package's list of sources from the bibliography."""
     from . import bibliography
@@ -161,6 +178,27 @@ def html(root: Path) -> int:
     code = call(*build_command(), cwd=root)
     say(f"{root / '_build' / 'html' / 'index.html'}" if code == 0 else "the build failed: see the warnings above")
     return code
+
+
+def links(root: Path) -> int:
+    """Ask every address that the pages name whether it still answers (needs a network)."""
+    out = root / "_build" / "links"
+    code = call(*build_command("--builder", "linkcheck", "--path-output", str(out)), cwd=root)
+    say(f"what does not answer stands in {out / '_build' / 'linkcheck' / 'output.txt'}" if code else "every address answers")
+    return code
+
+
+def spell(root: Path, *arguments: str) -> int:
+    """Look for common misspellings (codespell; pyproject.toml holds what is meant as it stands)."""
+    return call(sys.executable, "-m", "codespell_lib", "--toml", "pyproject.toml", *arguments, cwd=root)
+
+
+def wheel(root: Path) -> int:
+    """Build the wheel of the core, without the book, into _build/dist."""
+    from . import package
+
+    say(str(package.build_wheel(root, root / "_build" / "dist")))
+    return 0
 
 
 def book(root: Path) -> int:
@@ -274,6 +312,6 @@ def clean(root: Path) -> int:
 
 COMMANDS = {
     "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
-    "lab": lab, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
+    "times": times, "stale": stale, "spell": spell, "links": links, "wheel": wheel, "lab": lab, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
     "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
 }

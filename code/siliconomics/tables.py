@@ -50,6 +50,8 @@ def _value(text: str, kind: str, where: str):
         raise BadData(f"{where}: {text!r} is not a {base}")
     if base == "sources":
         _check_sources(text, where)
+    if where.endswith(", as_of"):
+        _check_day(text, where)
     return convert(text)
 
 
@@ -75,9 +77,30 @@ def _figure(row: dict, fields: dict, where: str):
 
 
 @cache
+def _dictionary() -> dict:
+    return json.loads((DATA / "schema.json").read_text(encoding="utf8"))
+
+
 def schema(name: str) -> dict:
-    """The rules of one table."""
-    return json.loads((DATA / "schema.json").read_text(encoding="utf8"))[name]
+    """The rules of one table, with what a row is and what its columns mean."""
+    return _dictionary()[name]
+
+
+def names() -> list[str]:
+    """All tables, in the order of schema.json."""
+    return [name for name in _dictionary() if not name.startswith("_")]
+
+
+def meaning(name: str, column: str) -> tuple[str, str]:
+    """What a column of a table holds, and its unit or an empty text."""
+    text = schema(name).get("meaning", {}).get(column) or _dictionary()["_shared"]["meaning"].get(column, "")
+    return re.fullmatch(r"(.*?)(?: \[(.+)\])?", text).group(1, 2) if text.endswith("]") else (text, "")
+
+
+def _check_day(as_of: str, where: str) -> None:
+    """Refuse a date to come. The shipped edition vouches for its own dates, so a clock that is slow breaks nothing."""
+    if as_of > max(datetime.date.today().isoformat(), _dictionary()["_shared"]["edition"]):
+        raise BadData(f"{where}: {as_of!r} is in the future")
 
 
 def _check_header(name: str, have: list[str], wanted: list[str]) -> None:

@@ -2,7 +2,6 @@
 import ast
 import csv
 import importlib
-import json
 import re
 import statistics
 import subprocess
@@ -17,7 +16,7 @@ from siliconomics.tables import BadData, read
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "code" / "siliconomics"
-SCHEMA = json.loads((PACKAGE / "data" / "schema.json").read_text(encoding="utf8"))
+SCHEMA = {name: tables.schema(name) for name in tables.names()}
 CORE = ("kernels", "catalog", "roofline", "transformer", "training", "decode")
 CHIPS, MODELS = list(si.chips().index), list(si.models().index)
 

@@ -1,6 +1,5 @@
 """What must go on working: threads, an installation without a writable folder, a damaged compiler cache, data files that break their rules."""
 import csv
-import json
 import os
 import re
 import shutil
@@ -17,7 +16,7 @@ from siliconomics import tables
 from siliconomics.tables import BadData, read
 
 PACKAGE = Path(si.__file__).parent
-SCHEMA = json.loads((PACKAGE / "data" / "schema.json").read_text(encoding="utf8"))
+SCHEMA = {name: tables.schema(name) for name in tables.names()}
 FOLDERS_OF_CACHES = ("NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES", "XDG_CACHE_HOME", "NUMBA_DISABLE_JIT")
 
 
