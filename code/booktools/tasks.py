@@ -91,7 +91,9 @@ def lock(root: Path) -> int:
         _stop_at_failure(call(
             "uv", "pip", "compile", f"{name}.txt", "--universal", "--python-version", "3.11", "--generate-hashes",
             "--quiet", "--no-header", "-o", f"{name}.lock", cwd=root), "uv")
-    return 0
+    say("resolving binder/requirements.in ...")  # without hashes: repo2docker's own packages have none beside them
+    return call("uv", "pip", "compile", "binder/requirements.in", "--python-version", "3.12", "--quiet", "--no-header", "--no-annotate",
+                "-o", "binder/requirements.txt", cwd=root)
 
 
 # --- chapters --------------------------------------------------------------------------------------------------------
