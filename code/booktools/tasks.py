@@ -20,7 +20,7 @@ def say(message: str) -> None:
 
 
 def call(*command: str | Path, cwd: Path) -> int:
-    return subprocess.run([str(part) for part in command], cwd=cwd, env={**os.environ, **QUIET}).returncode
+    return subprocess.run([str(part) for part in command], cwd=cwd, env={**os.environ, **QUIET, "PYTHONUTF8": "1"}).returncode
 
 
 def venv_python(folder: Path) -> Path:
