@@ -4,7 +4,7 @@ BIN    := .venv/bin/python
 RUN    := $(BIN) -m booktools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book html serve test execute check lab lock prove-gates mutate bench validate measure times stale spell links wheel clean
+.PHONY: help setup book html pdf epub serve test execute check lab lock prove-gates mutate bench validate measure times stale spell links wheel clean
 
 help:
 	@$(PYTHON) code/booktools help
@@ -14,7 +14,7 @@ help:
 
 setup: .venv/.ok
 
-book html serve test check lab prove-gates mutate validate measure times stale spell links wheel: .venv/.ok
+book html pdf epub serve test check lab prove-gates mutate validate measure times stale spell links wheel: .venv/.ok
 	@$(RUN) $@
 
 execute: .venv/.ok

@@ -4,7 +4,7 @@
   "use strict";
   const { element, compare, menu } = window.bookTables;
   const PAGE = 100, MOST_MENUS = 8, MOST_WORDS = 40;
-  const LONG = ["note", "locator"];
+  const KINDS = { note: "data-long", locator: "data-long", source: "data-source", as_of: "data-tight" };
   const NO_MENU = ["source", "as_of", "note", "locator", "machine", "id"];
 
   const slug = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "") || "none";
@@ -118,7 +118,7 @@
       const address = this.table.anchor(this.prefix, row);
       const [first, ...others] = this.table.shown;
       const head = element("td", {}, element("a", { href: `#${address}` }, this.table.cell(first, row) || "–"));
-      return element("tr", { id: address }, head, ...others.map((column) => element("td", LONG.includes(column) ? { class: "data-long" } : {}, ...content(this.table, column, row))));
+      return element("tr", { id: address }, head, ...others.map((column) => element("td", KINDS[column] ? { class: KINDS[column] } : {}, ...content(this.table, column, row))));
     }
 
     draw() {

@@ -36,12 +36,11 @@ def markup(text: str) -> nodes.raw:
     return nodes.raw("", text, format="html")
 
 
-def entry(*content, long: bool = False) -> nodes.entry:
-    """A cell of texts and nodes; links must stand in a text element. A long text gets a column of some width."""
-    kind = {"classes": ["data-long"]} if long else {}
+def entry(*content, kind: str = "") -> nodes.entry:
+    """A cell of texts and nodes; links must stand in a text element. Kinds: data-long for sentences, data-tight for what must not break."""
     parts = [nodes.Text(c) if isinstance(c, str) else c for c in content if c != ""]
     linked = any(isinstance(part, nodes.Element) for part in parts)
-    return nodes.entry("", nodes.inline("", "", *parts), **kind) if linked else nodes.entry("", *parts, **kind)
+    return nodes.entry("", *([nodes.inline("", "", *parts)] if linked else parts), classes=[kind] if kind else [])
 
 
 def grid(header: list[str], rows: list[nodes.row], kind: str) -> nodes.table:
@@ -88,13 +87,27 @@ def shown(name: str, row: dict, column: str) -> list:
     return [nodes.Text(data.span(name, row) if column == "range" else data.cell(name, row, column))]
 
 
+def kind_of(name: str, row: dict, column: str) -> str:
+    """Which kind of cell a row has in a column."""
+    type_ = tables.schema(name)["columns"].get(column, "").rstrip("?")
+    tight = type_ in ("int", "number", "date", "month") or (column == "value" and row["unit"])
+    return "data-long" if column in LONG else "data-source" if type_ == "sources" else "data-tight" if tight else ""
+
+
+def days(rows) -> list:
+    """From when to when rows date, no date broken over two lines."""
+    oldest, newest = data.dates(rows)
+    ends = [nodes.inline("", day, classes=["data-tight"]) for day in dict.fromkeys((oldest, newest)) if day]
+    return [ends[0], nodes.Text(" to "), ends[1]] if len(ends) == 2 else ends
+
+
 def row_node(name: str, row: dict) -> nodes.row:
     """A row at its address; its first cell leads to that address, so that it can be copied, or to the ledger."""
     address = data.anchor(name, row)
     first, *others = data.columns(name)
     target = f"ledger.html#claim-{slug}" if name == "claims" and (slug := data.slug(row["id"])) else f"#{address}"
     head = entry(link(data.cell(name, row, first) or "–", target))
-    return nodes.row("", head, *(entry(*shown(name, row, column), long=column in LONG) for column in others), ids=[address])
+    return nodes.row("", head, *(entry(*shown(name, row, column), kind=kind_of(name, row, column)) for column in others), ids=[address])
 
 
 def whole(name: str) -> nodes.table:
@@ -103,10 +116,9 @@ def whole(name: str) -> nodes.table:
 
 def summary_row(name: str, key: tuple, rows: list[dict]) -> nodes.row:
     words = ", ".join(data.confidences(rows))
-    days = " to ".join(dict.fromkeys(data.dates(rows)))
     flagged = sum(data.old(name, row) for row in rows)
-    return nodes.row("", *(entry(part or "–") for part in key), entry(f"{len(rows):,}"), entry(data.extent(name, rows), long=True),
-                     entry(*cite(data.source_keys(rows))), entry(days, f" ({flagged:,} old)" if flagged else ""), entry(words))
+    return nodes.row("", *(entry(part or "–") for part in key), entry(f"{len(rows):,}"), entry(data.extent(name, rows), kind="data-long"),
+                     entry(*cite(data.source_keys(rows)), kind="data-source"), entry(*days(rows), f" ({flagged:,} old)" if flagged else ""), entry(words))
 
 
 def summary(name: str, env) -> list[nodes.Node]:
@@ -156,10 +168,11 @@ class DataTables(SphinxDirective):
         rows, home = data.raw(name), data.pages().get(name)
         address = f"{home.rpartition('/')[2]}.html#{data.table_anchor(name)}" if home else "bibliography.html"
         flagged = sum(data.old(name, row) for row in rows)
-        shares = ", ".join(f"{word} {100 * n / len(rows):.0f} %" for word, n in data.confidences(rows).items())
+        shares = ", ".join(f"{word} {100 * n / len(rows):.0f}\u00a0%" for word, n in data.confidences(rows).items())
         first = tables.schema(name)["about"].partition(". ")[0].rstrip(".") + "."
-        return nodes.row("", entry(link(name, address)), entry(first, long=True), entry(f"{len(rows):,}"), entry(" to ".join(dict.fromkeys(data.dates(rows)))),
-                         entry(f"{flagged:,}" if flagged else ""), entry(shares), entry(downloads(self.env, name)[0]), ids=[f"catalogue-{data.slug(name)}"])
+        file = link("CSV", downloads(self.env, name)[0]["refuri"], f"{name}.csv")
+        return nodes.row("", entry(link(name, address)), entry(first, kind="data-long"), entry(f"{len(rows):,}"), entry(*days(rows)),
+                         entry(f"{flagged:,}" if flagged else ""), entry(shares, kind="data-source"), entry(file), ids=[f"catalogue-{data.slug(name)}"])
 
 
 class DataZip(SphinxDirective):

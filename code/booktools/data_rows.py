@@ -30,6 +30,10 @@ BULK = {  # tables too long for a page, and by which columns their rows are summ
     "gemm": ("set", "chip", "dtype"), "decode_attention": ("chip",), "all_reduce": ("set", "chip"), "layer_ops": ("chip", "model"),
     "gpu_timings": ("run", "test"), "serving": ("model", "chip"), "training_steps": ("software",), "validation": ("table",), "aliases": ("kind",),
 }
+TOLD = {  # of these tables a summary tells only so much
+    "training_steps": ("params", "chips", "sequence"), "gpu_timings": ("batch", "context", "m", "n", "k", "bytes", "seconds"),
+    "serving": ("prompt", "output", "concurrency", "ttft_seconds", "tpot_seconds"),
+}
 PROVENANCE = ("source", "as_of", "confidence")
 
 
@@ -156,7 +160,7 @@ def groups(name: str) -> dict[tuple, list[dict]]:
 def extent(name: str, rows: list[dict]) -> str:
     """From where to where the parameters and results of rows run; what never changes within them is said once."""
     said = []
-    for column in columns(name):
+    for column in TOLD.get(name, columns(name)):
         values = [float(row[column]) for row in rows if column in row and row[column] and numeric(name, column)]
         if values:
             ends = [cell(name, {**rows[0], column: repr(v)}, column) for v in (min(values), max(values))]

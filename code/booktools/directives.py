@@ -23,7 +23,7 @@ import siliconomics as si
 from siliconomics import claims
 from siliconomics.tables import names, table
 
-from . import notebooks
+from . import counts, notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT_SHOWN = {"byte": "B", "byte/s": "B/s", "FLOP/s": "FLOP/s", "W": "W", "mm2": "mm²"}
@@ -53,13 +53,14 @@ def settled_in(row: dict) -> Path | None:
 
 
 def tally(what: str) -> str:
-    """How many rows a table has, or chips, or claims that are settled; or the oldest figure."""
+    """How many rows a table has, or chips, claims that are settled, or what `counts` counts; or the oldest figure."""
     if what == "oldest":
         row = min((r for r in table("accelerators") if r["unit"]), key=lambda r: r["as_of"])
         return f"of {row['as_of']} ({row['chip']}, {row['field'].replace('_', ' ')})"
-    counts = {"settled": lambda: sum(settled_in(row) is not None for row in table("claims")), "chips": lambda: len(si.chips()),
-              "tables": lambda: len(names()), "rows": lambda: sum(len(table(name)) for name in names())}
-    return f"{counts[what]() if what in counts else len(table(what)):,}"
+    here = {"settled": lambda: sum(settled_in(row) is not None for row in table("claims")), "chips": lambda: len(si.chips()),
+            "tables": lambda: len(names()), "rows": lambda: sum(len(table(name)) for name in names())}
+    counted = here | {name: lambda found=found: len(found()) for name, found in counts.COUNTS.items()}
+    return f"{counted[what]() if what in counted else len(table(what)):,}"
 
 
 ROLES = {

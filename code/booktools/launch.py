@@ -52,8 +52,12 @@ def plain_markdown(text: str, page: str, site: str) -> str:
         The address of the site, ending in a slash.
     """
     text = BLOCK.sub(_quote, text)
-    text = re.sub(r"\{cite\}`([^`]+)`", lambda m: f"[[{m[1].replace(',', ', ')}]({site}book/bibliography.html)]", text)
+    text = re.sub(r"\{cite\}`([^`]+)`", lambda m: f"[{', '.join(_source(key.strip(), site) for key in m[1].split(','))}]", text)
     return LINK.sub(lambda m: f"]({_address(m['path'], m['anchor'] or '', page, site)})", text)
+
+
+def _source(key: str, site: str) -> str:
+    return f"[{key}]({site}book/bibliography.html#cite-{key})"
 
 
 def _quote(block: re.Match) -> str:

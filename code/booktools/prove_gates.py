@@ -25,6 +25,7 @@ NBVAL = ("chapters", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120
 CANONICAL = ("tests/notebooks/test_canonical.py",)
 SHAPE = ("tests/notebooks/test_shape.py",)
 FUNCTIONS = ("tests/notebooks/test_functions.py",)
+TERMS = ("tests/unit/test_terms.py",)
 PROSE = ("tests/notebooks/test_prose_numbers.py",)
 
 
@@ -149,6 +150,33 @@ def keys_not_rotated(tree):
     tree.replace("code/siliconomics/machine_kernels.py", "        rotate(keys[position], cos, sin)\n", "")
 
 
+DATA_PAGES = "tests/unit/test_data_pages.py"
+
+
+@gate((DATA_PAGES, "-k", "described"), says="test_every_table_and_column_is_described")
+def column_left_undescribed(tree):
+    """a column that the data dictionary does not explain"""
+    tree.replace("code/siliconomics/data/schema.json", '      "array": "Multipliers along a side of an array",\n', "")
+
+
+@gate((DATA_PAGES, "-k", "future"), says="test_a_date_in_the_future_is_refused")
+def facts_of_tomorrow(tree):
+    """rows dated in the future pass"""
+    tree.replace("code/siliconomics/tables.py", "    if as_of > max(", "    if False and as_of > max(")
+
+
+@gate((DATA_PAGES, "-k", "idle"), says="test_no_source_is_idle")
+def idle_source(tree):
+    """an entry of the bibliography that nothing uses"""
+    tree.append("book/references.bib", "\n@misc{idle2026, author = {Idle, Ida}, title = {Unread}, year = {2026}}\n")
+
+
+@gate((DATA_PAGES, "-k", "12_months"), says="test_age_is_12_months_for_prices")
+def prices_that_do_not_age(tree):
+    """prices flagged after 24 months like the rest"""
+    tree.replace("code/booktools/data_rows.py", '.get("age_months", AGE_MONTHS)', '.get("months", AGE_MONTHS)')
+
+
 # --- stored notebooks ------------------------------------------------------------------------------------------------
 
 @gate(CANONICAL, says="stored error E")
@@ -186,6 +214,12 @@ def stored_output_changed(tree):
 def function_defined_twice(tree):
     """the same function in two cells"""
     tree.edit(lambda cells: [cell.update(source=["def twice(x):\n", "    return 2 * x"]) for cell in code(cells)[1:3]])
+
+
+@gate(PROSE, says="test_no_sentence_is_set_as_a_formula")
+def money_set_as_a_formula(tree):
+    """dollars without a backslash"""
+    tree.edit(lambda cells: takeaway(cells).update(source=[":::{admonition} Takeaway\n", "It costs $9 to buy and then $8 to run.\n", ":::"]))
 
 
 @gate(PROSE, says="123.4 stands in no stored output")
@@ -270,6 +304,12 @@ def sliders_forgotten(tree):
     tree.replace("book/_static/book-vega.js", "      restore();\n", "")
 
 
+@gate(site("random_choices_show"), says="test_random_choices_show_the_numbers_of_the_core")
+def calculator_off_by_a_point(tree):
+    """the calculator reads the next point of its grid"""
+    tree.replace("book/_static/calculator.js", "return arrays[name][place];", "return arrays[name][place + 1];")
+
+
 @gate(site("ledger_filters"), says="test_ledger_filters_and_sorts")
 def ledger_filter_forgotten(tree):
     """tables.js no longer listens to its filters"""
@@ -324,6 +364,30 @@ def prices_never_age(tree):
 def misspelt(tree):
     """a slip in the README"""
     tree.append("README.md", "\nThe bandwi" + "dht of a chip.\n")  # cut, or this file would not pass
+
+
+@gate(site("test_terms and escape"), says="test_focus_shows_the_note_and_escape_puts_it_away")
+def note_that_stays(tree):
+    """terms.js no longer listens to Esc"""
+    tree.replace("book/_static/terms.js", '(event.key === "Escape") hide()', '(event.key === "Never") hide()')
+
+
+@gate(TERMS, says="test_no_link_in_titles")
+def terms_in_code(tree):
+    """a term in code becomes a link"""
+    tree.replace("code/booktools/terms.py", "nodes.literal, nodes.literal_block", "nodes.literal_block")
+
+
+@gate(site("row_stands"), says="test_every_row_stands_at_its_address")
+def rows_without_addresses(tree):
+    """rows of the data catalogue lose their ids"""
+    tree.replace("code/booktools/data_pages.py", "for column in others), ids=[address])", "for column in others))")
+
+
+@gate(site("from_a_file"), says="test_long_tables_open_from_a_file")
+def addresses_not_followed(tree):
+    """data.js no longer opens the row that an address names"""
+    tree.replace("book/_static/data.js", "follow);\n  follow();", "follow);")
 
 
 # --- running ---------------------------------------------------------------------------------------------------------

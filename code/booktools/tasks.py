@@ -209,6 +209,25 @@ def book(root: Path) -> int:
     return code or (serve(root) if sys.stdout.isatty() else 0)
 
 
+def pdf(root: Path) -> int:
+    """Build the pages and print them as one PDF, _build/siliconomics.pdf (three minutes; needs Chromium)."""
+    from . import paper
+
+    return html(root) or _made(paper.pdf(root, root / "_build" / "html", root / "_build" / "siliconomics.pdf"))
+
+
+def epub(root: Path) -> int:
+    """Build the pages and write them as an EPUB, _build/siliconomics.epub (two minutes; needs Chromium)."""
+    from . import epub as book
+
+    return html(root) or _made(book.epub(root, root / "_build" / "html", root / "_build" / "siliconomics.epub"))
+
+
+def _made(path: Path) -> int:
+    say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
 class _Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *arguments) -> None:
         pass
@@ -313,7 +332,8 @@ def clean(root: Path) -> int:
 
 
 COMMANDS = {
-    "setup": setup, "book": book, "html": html, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
-    "times": times, "stale": stale, "spell": spell, "links": links, "wheel": wheel, "lab": lab, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
+    "setup": setup, "book": book, "html": html, "pdf": pdf, "epub": epub, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
+    "times": times, "stale": stale, "spell": spell, "links": links, "wheel": wheel,
+    "lab": lab, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
     "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
 }

@@ -34,7 +34,7 @@ def test_the_public_address_stands_in_one_file():
 
 
 @pytest.mark.parametrize("myst, plain", [
-    ("as {cite}`b2020,a2021` says", f"as [[b2020, a2021]({SITE}book/bibliography.html)] says"),
+    ("as {cite}`b2020,a2021` says", f"as [[b2020]({SITE}book/bibliography.html#cite-b2020), [a2021]({SITE}book/bibliography.html#cite-a2021)] says"),
     ("[nine](09_how_wrong.ipynb#x) [data](../book/data.md) [B08](#claim-b08) [here](#y) [out](https://a.b/c.md)",
      f"[nine]({SITE}chapters/09_how_wrong.html#x) [data]({SITE}book/data.html) [B08]({SITE}book/ledger.html#claim-b08) "
      f"[here]({SITE}chapters/07_mbu.html#y) [out](https://a.b/c.md)"),

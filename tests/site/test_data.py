@@ -169,3 +169,12 @@ def test_every_long_table_opens_and_finds_its_last_row(visit):
         row.wait_for(timeout=WAIT)
         assert row.get_attribute("id") == data.anchor(name, last)
         assert at.messages == []
+
+
+def test_the_bibliography_leads_back_to_the_pages_that_use_a_source(site):
+    html = text(site, "book/bibliography")
+    entries = re.split(r'(?=<div class="citation")', html)[1:]
+    assert all("Used in" in entry for entry in entries)
+    gemm = next(entry for entry in entries if 'id="cite-nvidia-aiconfigurator-2026"' in entry)
+    used = dict(links(gemm.partition("Used in")[2]))
+    assert used["data_kernels.html"] == "Data: timed kernels" and used["../chapters/09_how_wrong.html"] == "chapter 9"
