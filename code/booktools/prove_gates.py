@@ -384,6 +384,56 @@ def ledger_filter_forgotten(tree):
     tree.replace("book/_static/tables.js", '    bar.addEventListener("input", apply);\n', "")
 
 
+# --- the wheel, and where else the book opens ---------------------------------------------------------------------------
+
+@gate(("tests/package/test_wheel.py",), says="test_wheel_holds_every_file_of_the_core_and_no_other")
+def data_left_out_of_the_wheel(tree):
+    """a wheel without its CSV files"""
+    tree.replace("pyproject.toml", '"data/*.csv", ', "")
+
+
+@gate(("tests/package/test_wheel.py",), says="test_wheel_declares_one_command_and_no_hook_of_the_book")
+def hook_of_the_book_in_the_wheel(tree):
+    """an installed core that declares a renderer it lacks"""
+    tree.append("pyproject.toml", '\n[project.entry-points."altair.vegalite.v6.renderer"]\nbook = "booktools.altair_renderer:book_renderer"\n')
+
+
+@gate(("tests/package/test_wheel.py",), says="test_the_version_is_the_same_everywhere")
+def version_forgotten(tree):
+    """a version that only the package has"""
+    tree.append("code/siliconomics/__init__.py", '\n__version__ = "9.9.9"\n')
+
+
+@gate(("tests/package/test_launch.py",), says="test_the_install_cell_makes_the_chapter_run")
+def install_cell_forgets_the_wheel(tree):
+    """a notebook for Colab that installs from a folder which the site lacks"""
+    tree.replace("code/booktools/launch.py", '{site}dist/{wheel}', '{site}wheels/{wheel}')
+
+
+@gate(("tests/package/test_launch.py",), says="test_binder_installs")
+def binder_lacks_a_package(tree):
+    """Binder without the package that draws"""
+    tree.replace("binder/requirements.txt", "altair==", "altaire==")
+
+
+@gate(("tests/unit/test_cli.py",), says="test_a_wrong_argument_ends_in_one_line_and_status_2")
+def errors_of_the_command_line_escape(tree):
+    """a command that shows a traceback for an unknown name"""
+    tree.replace("code/siliconomics/__main__.py", "except (KeyError, ValueError) as error", "except OSError as error")
+
+
+@gate(("tests/unit/test_status.py",), says="test_prices_age_in_twelve_months")
+def prices_never_age(tree):
+    """prices that are flagged as late as chips"""
+    tree.replace("code/booktools/data_rows.py", '.get("age_months", AGE_MONTHS)', '.get("no_months", AGE_MONTHS)')
+
+
+@gate(("tests/unit/test_spelling.py",), says="test_spelling")
+def misspelt(tree):
+    """a slip in the README"""
+    tree.append("README.md", "\nThe bandwi" + "dht of a chip.\n")  # cut, or this file would not pass
+
+
 @gate(site("test_terms and escape"), says="test_focus_shows_the_note_and_escape_puts_it_away")
 def note_that_stays(tree):
     """terms.js no longer listens to Esc"""
