@@ -4,7 +4,7 @@ BIN    := .venv/bin/python
 RUN    := $(BIN) -m booktools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book html pdf epub zip serve test execute check lab lock prove-gates mutate bench validate measure times stale spell links wheel clean
+.PHONY: help setup book html pdf epub zip serve test test-slow execute check lab course lock prove-gates mutate bench validate measure times stale spell links wheel clean
 
 help:
 	@$(PYTHON) code/booktools help
@@ -14,11 +14,14 @@ help:
 
 setup: .venv/.ok
 
-book html pdf epub zip serve test check lab prove-gates mutate validate measure times stale spell links wheel: .venv/.ok
+book html pdf epub zip serve test test-slow check lab prove-gates mutate validate measure times stale spell links wheel: .venv/.ok
 	@$(RUN) $@
 
 execute: .venv/.ok
 	@$(RUN) execute $(CH)
+
+course: .venv/.ok
+	@$(RUN) course $(if $(NOTEBOOKS),,--decks --bundles)
 
 bench: .venv/.ok
 	@$(RUN) bench $(if $(LONG),--long)

@@ -221,6 +221,35 @@ def prices_that_do_not_age(tree):
     tree.replace("code/booktools/data_rows.py", '.get("age_months", AGE_MONTHS)', '.get("months", AGE_MONTHS)')
 
 
+# --- coursework ------------------------------------------------------------------------------------------------------
+
+SANDBOX = ("tests/course/test_grading.py", "-k", "nothing_of_the_machine")
+
+
+@gate(SANDBOX, says="test_nothing_of_the_machine_is_in_the_sandbox")
+def stored_answers_in_the_sandbox(tree):
+    """the package's real answers where submissions run"""
+    tree.replace("code/booktools/sandbox.py", '"--ro-bind", str(dummies), str(stored), ', "")
+
+
+@gate(SANDBOX, says="test_nothing_of_the_machine_is_in_the_sandbox")
+def network_in_the_sandbox(tree):
+    """a submission that can reach this machine's ports"""
+    tree.replace("code/booktools/sandbox.py", '"bwrap", "--unshare-all", ', '"bwrap", "--unshare-all", "--share-net", ')
+
+
+@gate(("tests/unit/test_exercises.py", "-k", "current"), says="test_stored_answers_are_current_and_veiled")
+def answer_key_that_nobody_stored(tree):
+    """a key that changed without its stored value"""
+    tree.replace("code/booktools/answer_keys.py", "rent(7000, 90 * 86400, 2.0) / 1e6", "rent(7000, 91 * 86400, 2.0) / 1e6")
+
+
+@gate(("tests/course/test_sets.py", "-k", "student"), says="test_student_notebook_holds_no_solution")
+def solutions_for_students(tree):
+    """student notebooks with the solutions in them"""
+    tree.replace("code/booktools/course.py", '"Problem set.", _to_answer)', '"Problem set.", _solved)')
+
+
 # --- stored notebooks ------------------------------------------------------------------------------------------------
 
 @gate(CANONICAL, says="stored error E")

@@ -21,7 +21,11 @@ def copy_scripts(app) -> None:
     """Put Vega and MathJax into the site from the installed packages."""
     if app.builder.format != "html":
         return
-    static = Path(app.outdir) / "_static"
+    copy_vega_and_mathjax(Path(app.outdir) / "_static")
+
+
+def copy_vega_and_mathjax(static: Path) -> None:
+    """Put both into a folder, if they are not there yet."""
     static.mkdir(parents=True, exist_ok=True)
     if not (static / "vega.js").exists():
         import vl_convert

@@ -86,7 +86,7 @@ def _write_kernel(folder: Path, python: str) -> None:
 
 def lock(root: Path) -> int:
     """Pin requirements*.txt with hashes for all platforms (needs uv)."""
-    for name in ("requirements", "requirements-lab", "requirements-rivals", "requirements-mutate"):  # the last takes its versions from the first
+    for name in ("requirements", "requirements-lab", "requirements-rivals", "requirements-mutate", "requirements-course"):  # the last two take their versions from the first
         say(f"resolving {name}.txt ...")
         _stop_at_failure(call(
             "uv", "pip", "compile", f"{name}.txt", "--universal", "--python-version", "3.11", "--generate-hashes",
@@ -152,6 +152,18 @@ def sources(root: Path) -> int:
     path = root / bibliography.SOURCES
     path.write_text(bibliography.sources(root / bibliography.REFERENCES), encoding="utf-8", newline="\n")
     say(str(path))
+    return 0
+
+
+def answers(root: Path) -> int:
+    """Write the answers of the exercises into the package, after a change of data or formulas."""
+    from siliconomics import exercises
+
+    from . import answer_keys
+
+    veiled = {id: exercises.veiled(id, value) for id, value in answer_keys.values().items()}
+    exercises.STORED.write_text(json.dumps(veiled, indent=0) + "\n", encoding="utf-8", newline="\n")
+    say(f"{len(veiled)} answers in {exercises.STORED}")
     return 0
 
 
@@ -291,6 +303,12 @@ def test(root: Path, *arguments: str) -> int:
         "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", *arguments, cwd=root)
 
 
+def test_slow(root: Path, *arguments: str) -> int:
+    """Run the tests that take minutes: a class of 200 graded, otter's archives used."""
+    slow = sorted((root / "tests").rglob("slow_*.py"))
+    return call(sys.executable, "-m", "pytest", *slow, "-p", "no:cacheprovider", *arguments, cwd=root)
+
+
 def prove_gates(root: Path, *names: str) -> int:
     """Break a copy of the tree in one place per gate and see that a test turns red (all, or the named gates)."""
     from . import prove_gates as gates
@@ -332,9 +350,40 @@ def contribute(root: Path, file: str = "", run: str = "", source: str = "") -> i
     return int(bool(found))
 
 
+# --- teaching --------------------------------------------------------------------------------------------------------
+
+def course(root: Path, *options: str) -> int:
+    """Write problem sets for students and instructors (--decks: slides; --bundles: otter's archives; both from .venv-course)."""
+    from . import course as coursework
+    from . import decks
+
+    written = coursework.write(root)
+    coursework.write_hub(root)
+    say(f"{len(written)} notebooks in {root / coursework.BUILT}")
+    if not options:
+        return 0
+    python = venv_python(_side_environment(root, "course"))  # apart from .venv: otter brings ipywidgets and a web client
+    code = decks.write(root, python) if "--decks" in options else 0
+    return code or (coursework.assign(root, python) if "--bundles" in options else 0)
+
+
+def grade(root: Path, *words: str) -> int:
+    """Mark a folder of submissions in a sandbox: SET FOLDER (--help tells the options)."""
+    from . import grade as grading
+
+    return grading.main(root, words)
+
+
+def collect(root: Path, *words: str) -> int:
+    """Take a set's notebooks out of the home folders of a hub: SET HOMES OUT (--help tells the options)."""
+    from . import collect as collecting
+
+    return collecting.main(words)
+
+
 def clean(root: Path) -> int:
     """Remove what was built, and all environments."""
-    for name in ("_build", ".pytest_cache", ".hypothesis", ".venv-lab", ".venv-mutate", ".venv-rivals", ".venv"):
+    for name in ("_build", ".pytest_cache", ".hypothesis", ".venv-course", ".venv-lab", ".venv-mutate", ".venv-rivals", ".venv"):
         shutil.rmtree(root / name, ignore_errors=True)
     for cache in [*(root / "code").rglob("__pycache__"), *(root / "tests").rglob("__pycache__")]:
         shutil.rmtree(cache, ignore_errors=True)
@@ -342,8 +391,8 @@ def clean(root: Path) -> int:
 
 
 COMMANDS = {
-    "setup": setup, "book": book, "html": html, "pdf": pdf, "epub": epub, "zip": zip_site, "serve": serve, "test": test, "execute": execute, "check": check, "sources": sources,
-    "times": times, "stale": stale, "spell": spell, "links": links, "wheel": wheel,
-    "lab": lab, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
+    "setup": setup, "book": book, "html": html, "pdf": pdf, "epub": epub, "zip": zip_site, "serve": serve, "test": test, "test-slow": test_slow,
+    "execute": execute, "check": check, "sources": sources, "answers": answers, "times": times, "stale": stale, "spell": spell, "links": links, "wheel": wheel,
+    "lab": lab, "course": course, "collect": collect, "grade": grade, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
     "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
 }

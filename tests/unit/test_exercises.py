@@ -1,13 +1,16 @@
 """The answer check accepts 1 %, names the usual slips, and never tells the answer."""
+import functools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import siliconomics as si
+from booktools import answer_keys
 from siliconomics import exercises
 from siliconomics.tables import table
 
-IDS = list(exercises._registry)
+IDS = list(answer_keys.KEYS)
 
 
 def _full(memory, bandwidth, peak):
@@ -61,8 +64,9 @@ BY_HAND = {
 }
 
 
+@functools.cache
 def answer(id: str) -> float:
-    return float(exercises._registry[id]())
+    return float(answer_keys.KEYS[id]())
 
 
 @pytest.mark.parametrize("id", IDS)
@@ -90,7 +94,8 @@ def test_wrong_beyond_it(id, factor, word):
 
 
 @pytest.mark.parametrize("factor, word", [(2, "factor of 2:"), (8, "factor of 8:"), (4, "factor of 4:"), (1000, "1,000:"), (1e6, "1,000,000"), (100, "100:"),
-                                          (2**30 / 1e9, "GiB"), (3600, "3,600")])
+                                          (2**30 / 1e9, "GiB"), (3600, "3,600"), (16, "factor of 16:"), (10, "of 10:"), (12, "months"), (24, "days"), (60, "minutes"), (1e9, "giga"),
+                                          (1e12, "tera"), (1.024, "KiB"), (2**20 / 1e6, "MiB"), (2**40 / 1e12, "TiB")])
 @pytest.mark.parametrize("upside_down", [False, True])
 def test_usual_slip_is_named(factor, word, upside_down):
     wrong = answer("07.1") * (1 / factor if upside_down else factor)
@@ -114,6 +119,30 @@ def test_most_chips_of_exercise_06_8_by_bisection():
         return -loss.fun - 0.8
 
     assert answer("06.8") == pytest.approx(bisect(kept, 1_000, 200_000), rel=1e-3)
+
+
+def test_upside_down_is_named():
+    assert "upside down" in si.check("15.5", 1 / answer("15.5")).message
+
+
+def test_no_answer_yet():
+    feedback = si.check("07.1", ...)
+    assert not feedback and feedback.message == "07.1: no answer yet"
+
+
+def test_stored_answers_are_current_and_veiled():
+    """After a change of data or formulas: python -m booktools answers."""
+    stored, text = exercises.stored(), exercises.STORED.read_text(encoding="utf-8")
+    assert list(stored) == sorted(IDS)
+    for id, value in answer_keys.values().items():
+        assert exercises._unveiled(id, stored[id]) == pytest.approx(value, rel=1e-8), id
+        assert f"{value:.4g}" not in text or value < 1000, id
+    assert len(set(stored.values())) == len(stored)  # equal answers look different
+
+
+def test_package_of_a_reader_holds_no_key():
+    assert "answer_keys" not in Path(exercises.__file__).read_text(encoding="utf-8")
+    assert not any(line.startswith("@key") for path in Path(exercises.__file__).parent.glob("*.py") for line in path.read_text(encoding="utf-8").splitlines())
 
 
 def test_any_form_of_one_number():
