@@ -4,17 +4,17 @@ BIN    := .venv/bin/python
 RUN    := $(BIN) -m booktools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book html pdf epub zip serve test test-slow execute check lab course lock prove-gates mutate bench validate measure clean
+.PHONY: help setup book html pdf epub zip serve test test-slow execute check lab course lock prove-gates mutate bench validate measure times stale spell links wheel clean
 
 help:
 	@$(PYTHON) code/booktools help
 
-.venv/.ok: requirements.lock pyproject.toml
+.venv/.ok: requirements.lock pyproject.toml code/pyproject.toml
 	@$(PYTHON) code/booktools setup
 
 setup: .venv/.ok
 
-book html pdf epub zip serve test test-slow check lab prove-gates mutate validate measure: .venv/.ok
+book html pdf epub zip serve test test-slow check lab prove-gates mutate validate measure times stale spell links wheel: .venv/.ok
 	@$(RUN) $@
 
 execute: .venv/.ok

@@ -10,6 +10,7 @@ if not __package__:  # started as a folder: put code/ in place of code/booktools
 from booktools import tasks  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
+BARE = ("setup", "lock", "spell", "clean")  # commands that any Python can run
 
 
 def usage() -> str:
@@ -21,6 +22,11 @@ def main(words: list[str]) -> int:
     if not words or words[0] not in tasks.COMMANDS:
         print(usage())
         return 0 if not words or words[0] in ("-h", "--help", "help") else 2
+    if not __package__ and words[0] not in BARE:  # without make: the environment is made when it is missing
+        python = tasks.venv_python(ROOT / ".venv")
+        if not (ROOT / ".venv" / ".ok").exists():
+            tasks.setup(ROOT)
+        return tasks.call(python, "-m", "booktools", *words, cwd=ROOT)
     return tasks.COMMANDS[words[0]](ROOT, *words[1:])
 
 

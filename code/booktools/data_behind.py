@@ -92,7 +92,7 @@ def behind(app, docname: str, path: Path) -> list[nodes.Node]:
     if not rows:
         return []
     summary = f"Figures behind this chapter: {len(rows)} rows, each number a link to its source and date"
-    fold = markup(f'<details class="data-behind"><summary>{summary}</summary>')
+    fold = markup(f'<details class="data-behind screen-only"><summary>{summary}</summary>')
     return [fold, grid(["name", "figures"], rows, "behind"), markup("</details>")]
 
 

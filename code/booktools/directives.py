@@ -70,7 +70,8 @@ ROLES = {
 }
 
 
-def _role(compute):
+def text_role(compute):
+    """A role that prints what `compute` returns for its text, and reports what it raises."""
     def role(name, rawtext, text, lineno, inliner, options=None, content=None):
         try:
             return [nodes.Text(compute(text))], []
@@ -326,7 +327,7 @@ def drop_empty_dashes(app, doctree) -> None:
 
 def setup(app):
     for name, compute in ROLES.items():
-        app.add_role(name, _role(compute))
+        app.add_role(name, text_role(compute))
     app.add_directive("ledger", Ledger)
     app.add_directive("api", Api)
     app.add_directive("benchmarks", Benchmarks)

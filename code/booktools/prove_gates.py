@@ -30,6 +30,11 @@ TERMS = ("tests/unit/test_terms.py",)
 PROSE = ("tests/notebooks/test_prose_numbers.py",)
 
 
+def stored(chapter: str) -> tuple[str, ...]:
+    """The stored outputs of one chapter, computed again."""
+    return (f"chapters/{chapter}.ipynb", *NBVAL[1:])
+
+
 def site(name: str) -> tuple[str, ...]:
     return ("tests/site", "-k", name)
 
@@ -149,6 +154,44 @@ def bandwidth_unchecked(tree):
 def keys_not_rotated(tree):
     """the measured decode caches its keys without their position"""
     tree.replace("code/siliconomics/machine_kernels.py", "        rotate(keys[position], cos, sin)\n", "")
+
+
+# --- one formula or datum of a chapter, which its stored outputs notice ----------------------------------------------
+
+@gate(stored("08_serving"), says="FAILED chapters/08_serving.ipynb")
+def drafts_without_the_last_token(tree):
+    """chapter 8: a verification yields the accepted tokens alone, not one more"""
+    tree.replace("code/siliconomics/kernels.py", "np.expm1((draft_tokens + 1.0) * np.log1p", "np.expm1(draft_tokens * np.log1p")
+
+
+@gate(stored("11_challengers"), says="FAILED chapters/11_challengers.ipynb")
+def a_round_of_mlperf_mistyped(tree):
+    """chapter 11: a throughput of the MI300X with two digits swapped"""
+    tree.replace("code/siliconomics/data/achieved.csv", ",27803.9,", ",28703.9,")
+
+
+@gate(stored("12_gpu_rich"), says="FAILED chapters/12_gpu_rich.ipynb")
+def shares_not_quite_squared(tree):
+    """chapter 12: the Herfindahl-Hirschman index with an exponent of 1.9"""
+    tree.replace("code/siliconomics/markets.py", "plain(((100 * given / total) ** 2)", "plain(((100 * given / total) ** 1.9)")
+
+
+@gate(stored("13_wafers"), says="FAILED chapters/13_wafers.ipynb")
+def yield_of_murphy_not_squared(tree):
+    """chapter 13: Murphy's yield without its square"""
+    tree.replace("code/siliconomics/fab.py", "_mean_decay(a) ** 2,", "_mean_decay(a),")
+
+
+@gate(stored("14_chokepoints"), says="FAILED chapters/14_chokepoints.ipynb")
+def variants_as_if_all_were_needed(tree):
+    """chapter 14: losing one of two ways to make a thing counts as losing both"""
+    tree.replace("code/siliconomics/chain.py", 'for g in product(*kinds)] if variants == "any" else', 'for g in product(*kinds)] if variants != "any" else')
+
+
+@gate(stored("15_business"), says="FAILED chapters/15_business.ipynb")
+def money_of_later_years_at_par(tree):
+    """chapter 15: a present value that forgets its interest"""
+    tree.replace("code/siliconomics/fleet.py", "flow * np.exp(-np.arange(flow.shape[-1]) * np.log1p(rate))", "flow + 0.0 * rate")
 
 
 DATA_PAGES = "tests/unit/test_data_pages.py"
@@ -370,6 +413,56 @@ def ledger_filter_forgotten(tree):
     tree.replace("book/_static/tables.js", '    bar.addEventListener("input", apply);\n', "")
 
 
+# --- the wheel, and where else the book opens ---------------------------------------------------------------------------
+
+@gate(("tests/package/test_wheel.py",), says="test_wheel_holds_every_file_of_the_core_and_no_other")
+def data_left_out_of_the_wheel(tree):
+    """a wheel without its CSV files"""
+    tree.replace("pyproject.toml", '"data/*.csv", ', "")
+
+
+@gate(("tests/package/test_wheel.py",), says="test_wheel_declares_one_command_and_no_hook_of_the_book")
+def hook_of_the_book_in_the_wheel(tree):
+    """an installed core that declares a renderer it lacks"""
+    tree.append("pyproject.toml", '\n[project.entry-points."altair.vegalite.v6.renderer"]\nbook = "booktools.altair_renderer:book_renderer"\n')
+
+
+@gate(("tests/package/test_wheel.py",), says="test_the_version_is_the_same_everywhere")
+def version_forgotten(tree):
+    """a version that only the package has"""
+    tree.append("code/siliconomics/__init__.py", '\n__version__ = "9.9.9"\n')
+
+
+@gate(("tests/package/test_launch.py",), says="test_the_install_cell_makes_the_chapter_run")
+def install_cell_forgets_the_wheel(tree):
+    """a notebook for Colab that installs from a folder which the site lacks"""
+    tree.replace("code/booktools/launch.py", '{site}dist/{wheel}', '{site}wheels/{wheel}')
+
+
+@gate(("tests/package/test_launch.py",), says="test_binder_installs")
+def binder_lacks_a_package(tree):
+    """Binder without the package that draws"""
+    tree.replace("binder/requirements.txt", "altair==", "altaire==")
+
+
+@gate(("tests/unit/test_cli.py",), says="test_a_wrong_argument_ends_in_one_line_and_status_2")
+def errors_of_the_command_line_escape(tree):
+    """a command that shows a traceback for an unknown name"""
+    tree.replace("code/siliconomics/__main__.py", "except (KeyError, ValueError) as error", "except OSError as error")
+
+
+@gate(("tests/unit/test_status.py",), says="test_prices_age_in_twelve_months")
+def prices_never_age(tree):
+    """prices that are flagged as late as chips"""
+    tree.replace("code/booktools/data_rows.py", '.get("age_months", AGE_MONTHS)', '.get("no_months", AGE_MONTHS)')
+
+
+@gate(("tests/unit/test_spelling.py",), says="test_spelling")
+def misspelt(tree):
+    """a slip in the README"""
+    tree.append("README.md", "\nThe bandwi" + "dht of a chip.\n")  # cut, or this file would not pass
+
+
 @gate(site("test_terms and escape"), says="test_focus_shows_the_note_and_escape_puts_it_away")
 def note_that_stays(tree):
     """terms.js no longer listens to Esc"""
@@ -392,6 +485,18 @@ def rows_without_addresses(tree):
 def addresses_not_followed(tree):
     """data.js no longer opens the row that an address names"""
     tree.replace("book/_static/data.js", "follow);\n  follow();", "follow);")
+
+
+@gate(site("axe_finds_nothing and index and not screen"), says="color-contrast")
+def words_too_pale(tree):
+    """muted words of the light pages at half their contrast"""
+    tree.replace("book/_static/book.css", "  --book-muted: #59606d;\n", "  --book-muted: #b0b6c0;\n")
+
+
+@gate(site("axe_finds_nothing and notation and not screen"), says="heading without scope")
+def headings_without_scope(tree):
+    """pages.py no longer says what the headings of a table head"""
+    tree.replace("code/booktools/pages.py", "named(scoped(context[\"body\"]))", "named(context[\"body\"])")
 
 
 # --- running ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ import shutil
 from importlib.metadata import distribution
 from pathlib import Path
 
-MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions", "a11y", "sre")
+MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions", "a11y",
+                 *(f"sre/mathmaps/{name}.json" for name in ("base", "en", "nemeth")))  # formulas are spoken in the book's language, or in Braille
 # The theme puts these on every page: 1.5 MB of icons, the whole search index, and a style for buttons that the book has not.
 NOT_NEEDED = ("scripts/fontawesome.js", "searchtools.js", "language_data.js", "searchindex.js", "sphinx-thebe.css")
 THEME_CSS = "styles/pydata-sphinx-theme.css"
@@ -101,22 +102,23 @@ def _subset(font: Path, code_points: set[int]) -> str:
 # --- what a page loads ----------------------------------------------------------------------------------------------
 
 def page_scripts(app, pagename, templatename, context, doctree) -> None:
-    """Load the scripts of charts and of long tables where there are any; drop thebe, which names a script server, and doubled inline scripts."""
+    """Load the scripts of charts, formulas and long tables where there are any; drop thebe, which names a script server, and doubled inline scripts."""
     body = context.get("body") or ""
     scripts = context.get("script_files", [])
-    scripts[:] = _kept(scripts)  # in place: add_js_file below extends this list
+    unwanted = "thebe" if 'class="math' in body else "thebe|mathjax"
+    scripts[:] = _kept(scripts, unwanted)  # in place: add_js_file below extends this list
     if 'class="vl-chart"' in body:
         app.add_js_file("book-vega.js", loading_method="defer")
     if re.search(r'<table class="[^"]*\b(ledger|data)\b', body):
         app.add_js_file("tables.js", loading_method="defer")
 
 
-def _kept(scripts: list) -> list:
+def _kept(scripts: list, unwanted: str) -> list:
     seen: set[str] = set()
     kept = []
     for script in scripts:
         body = getattr(script, "attributes", {}).get("body") or ""
-        if "thebe" in f"{getattr(script, 'filename', script)} {body}" or (body and body in seen):
+        if re.search(unwanted, f"{getattr(script, 'filename', script)} {body}", re.I) or (body and body in seen):
             continue
         seen.add(body)
         kept.append(script)

@@ -20,7 +20,7 @@ def say(message: str) -> None:
 
 
 def call(*command: str | Path, cwd: Path) -> int:
-    return subprocess.run([str(part) for part in command], cwd=cwd, env={**os.environ, **QUIET}).returncode
+    return subprocess.run([str(part) for part in command], cwd=cwd, env={**os.environ, **QUIET, "PYTHONUTF8": "1"}).returncode
 
 
 def venv_python(folder: Path) -> Path:
@@ -55,7 +55,7 @@ def setup(root: Path) -> int:
     python = _environment(root / ".venv", root / "requirements.lock")
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     say("installing the book's own packages ...")
-    _stop_at_failure(call(*pip, "--no-deps", "--no-build-isolation", "-e", ".", cwd=root), "pip")
+    _stop_at_failure(call(*pip, "--no-deps", "--no-build-isolation", "-e", ".", "-e", "code", cwd=root), "pip")
     (root / ".venv" / ".ok").touch()
     return 0
 
@@ -91,7 +91,9 @@ def lock(root: Path) -> int:
         _stop_at_failure(call(
             "uv", "pip", "compile", f"{name}.txt", "--universal", "--python-version", "3.11", "--generate-hashes",
             "--quiet", "--no-header", "-o", f"{name}.lock", cwd=root), "uv")
-    return 0
+    say("resolving binder/requirements.in ...")  # without hashes: repo2docker's own packages have none beside them
+    return call("uv", "pip", "compile", "binder/requirements.in", "--python-version", "3.12", "--quiet", "--no-header", "--no-annotate",
+                "-o", "binder/requirements.txt", cwd=root)
 
 
 # --- chapters --------------------------------------------------------------------------------------------------------
@@ -124,6 +126,23 @@ def check(root: Path, *numbers: str) -> int:
     bad = sum(_report(notebooks.problems(path) + prose.unsupported(notebooks.read(path))) for path in paths)
     say(f"{len(paths)} chapters, {bad} with problems")
     return int(bad > 0)
+
+
+def times(root: Path) -> int:
+    """Run every chapter in a copy and record how long each took, for the status page."""
+    from . import status
+
+    os.environ.update(QUIET)
+    status.time_chapters(root, say)
+    return 0
+
+
+def stale(root: Path, *tables: str) -> int:
+    """List the rows of the data that are past their age, 12 months for prices, 24 for the rest (of all, or the named tables)."""
+    from . import status
+
+    say("\n".join(status.stale_lines(tables)))
+    return 0
 
 
 def sources(root: Path) -> int:
@@ -183,6 +202,27 @@ def zip_site(root: Path) -> int:
     if code == 0:
         say(f"{archive.write(root / '_build' / 'html', target)} files, {target.stat().st_size / 1e6:.1f} MB: {target}")
     return code
+
+
+def links(root: Path) -> int:
+    """Ask every address that the pages name whether it still answers (needs a network)."""
+    out = root / "_build" / "links"
+    code = call(*build_command("--builder", "linkcheck", "--path-output", str(out)), cwd=root)
+    say(f"what does not answer stands in {out / '_build' / 'linkcheck' / 'output.txt'}" if code else "every address answers")
+    return code
+
+
+def spell(root: Path, *arguments: str) -> int:
+    """Look for common misspellings (codespell; pyproject.toml holds what is meant as it stands)."""
+    return call(sys.executable, "-m", "codespell_lib", "--toml", "pyproject.toml", *arguments, cwd=root)
+
+
+def wheel(root: Path) -> int:
+    """Build the wheel of the core, without the book, into _build/dist."""
+    from . import package
+
+    say(str(package.build_wheel(root, root / "_build" / "dist")))
+    return 0
 
 
 def book(root: Path) -> int:
@@ -351,8 +391,8 @@ def clean(root: Path) -> int:
 
 
 COMMANDS = {
-    "setup": setup, "book": book, "html": html, "pdf": pdf, "epub": epub, "zip": zip_site, "serve": serve, "test": test, "test-slow": test_slow, "execute": execute,
-    "check": check, "sources": sources, "answers": answers, "lab": lab, "course": course, "collect": collect, "grade": grade, "browser": browser,
-    "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
+    "setup": setup, "book": book, "html": html, "pdf": pdf, "epub": epub, "zip": zip_site, "serve": serve, "test": test, "test-slow": test_slow,
+    "execute": execute, "check": check, "sources": sources, "answers": answers, "times": times, "stale": stale, "spell": spell, "links": links, "wheel": wheel,
+    "lab": lab, "course": course, "collect": collect, "grade": grade, "browser": browser, "measure": measure, "prove-gates": prove_gates, "mutate": mutate, "bench": bench,
     "validate": validate, "contribute": contribute, "lock": lock, "clean": clean,
 }

@@ -258,4 +258,5 @@ def refit() -> list[dict]:
 
 
 def _entry(component, basis, group, dtype, constant, value, low, high, rows) -> dict:
-    return entry(component, basis, group, dtype, constant, (value, low, high), int(rows), "nvidia_aiconfigurator_2026", "2026-08-21")
+    source = ("vidur2024", "2024-01-01") if component == "elementwise" else ("nvidia_aiconfigurator_2026", "2026-08-21")
+    return entry(component, basis, group, dtype, constant, (value, low, high), int(rows), *source)

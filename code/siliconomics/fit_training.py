@@ -71,16 +71,19 @@ def residual(case, value: dict) -> float:
     return math.log(seconds(case[2], value, rate, factors(case[4], value)))
 
 
-def left_out(group) -> list[tuple]:
+@cache
+def left_out(group, of: str = "") -> list[tuple]:
     """(case, logarithm of predicted over measured) with every group of runs predicted by a fit without it.
 
     Parameters
     ----------
     group : callable
         Case -> the group it belongs to: `by_source`, `by_chip`, `by_model`, or any other.
+    of : str
+        Only groups whose name starts so.
     """
     found = []
-    for name in sorted({group(case) for case in cases()}):
+    for name in sorted({group(case) for case in cases() if str(group(case)).startswith(of)}):
         value = {key: v for key, (v, _) in fit([case for case in cases() if group(case) != name]).items()}
         found += [(case, residual(case, value)) for case in cases() if group(case) == name]
     return found

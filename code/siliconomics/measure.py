@@ -204,12 +204,15 @@ def measure_decode(batch=(1, 2, 4, 8, 16), weights=("fp32", "int8"), context: in
     Raises
     ------
     BadValue
-        If a batch, `context`, `seconds` or `threads` is not positive, a format unknown, or less memory allowed than the smallest network needs.
+        If a batch, `context`, `seconds` or `threads` is not positive, a format unknown, less memory allowed than the smallest network needs,
+        or the compiler switched off: Python's loops would be timed, not the machine.
 
     References
     ----------
     Databricks (2023) for MBU; Touvron et al. (2023) for the network.
     """
+    if loops.config.DISABLE_JIT:
+        raise BadValue("NUMBA_DISABLE_JIT=1: the loops have to be compiled to say anything of this machine; unset it")
     batches = sorted({whole("batch", n, least=1) for n in (batch if isinstance(batch, (list, tuple)) else [batch])})
     formats = [choice("weights", w, loops.WEIGHTS) for w in ([weights] if isinstance(weights, str) else weights)]
     context, seconds, cache = whole("context", context, least=1), scalar("seconds", seconds), loops.last_cache()

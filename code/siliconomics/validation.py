@@ -145,20 +145,20 @@ def _roofline(m, n, k, activation, weight, quantise, peak, bandwidth):
 
 
 def training() -> tuple[list, list]:
-    """Training steps: the eight of Megatron with their model left out, the other dense ones and those with experts by source and chip."""
+    """Training steps: the eight of Megatron with their model and with their publication left out, all others by source and chip."""
     lines, out = [], []
     for name, group in (("model", fit_training.by_model), ("source", fit_training.by_source), ("chip", fit_training.by_chip)):
-        done = fit_training.left_out(group)
+        done = fit_training.left_out(group, "korthikanti2022" if name == "model" else "")
         kinds = {"training, Megatron": lambda case: fit_training.by_source(case) == "korthikanti2022",
                  "training, dense": lambda case: not case[1][0].moe_layers and fit_training.by_source(case) != "korthikanti2022",
                  "training, experts": lambda case: bool(case[1][0].moe_layers)}
         for kind, belongs in kinds.items():
             some = [(case, np.exp(e)) for case, e in done if belongs(case)]
-            if (kind == "training, Megatron") == (name == "model"):
+            if (kind == "training, Megatron", name) not in ((True, "chip"), (False, "model")):
                 rows, groups = [case[0] for case, _ in some], [group(case) for case, _ in some]
                 ratio = [r for _, r in some]
                 lines.append(figure(kind, name, ratio, [row["run"] for row in rows], groups))
-                if name in ("source", "model"):
+                if name == ("model" if kind == "training, Megatron" else "source"):
                     timed = [row | {"seconds": fit_training.quantity(case[0], case[1], case[0]["value"])} for row, (case, _) in zip(rows, some)]
                     out += _rows("training_steps", timed, ratio, groups, "seconds", [None] * len(some))
     return lines, out

@@ -51,7 +51,7 @@ def test_weight(name, visit, site, capsys):
     text = (site / f"{name}.html").read_text(encoding="utf-8")
     assert any("vega.js" in file for file in row["files"]) == ('class="vl-chart"' in text)
     assert any("tex-chtml" in file for file in row["files"]) == ('class="math' in text)
-    assert not [file for file in row["files"] if "searchindex" in file or "fontawesome" in file], "the whole search index or all icons"
+    assert not [file for file in row["files"] if "searchindex" in file or "fontawesome" in file], "the search index or the whole icon set"
 
 
 def test_site_is_light(site, capsys):
@@ -65,7 +65,7 @@ def test_first_chart_waits_for_no_script(visit, site):
     """The picture stands while Vega is still on its way, and the live chart takes its place without a jump."""
     at = visit(viewport=DESKTOP)
     waiting = []
-    at.context.route("**/vega.js*", waiting.append)
+    at.context.route("**/vega.js*", lambda route: waiting.append(route))
     page = at.open("chapters/07_mbu")
     figure = page.locator(".vl-chart").first
     figure.scroll_into_view_if_needed()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import siliconomics as si
 from siliconomics import calibrate, fit_kernels, refit
-from siliconomics.tables import DATA, schema
+from siliconomics.tables import DATA, schema, table
 
 MEASURED = list(fit_kernels.MEASURED)
 SISTERS = ("H100 SXM", "H200 SXM")
@@ -35,6 +35,13 @@ def test_stored_constants_are_the_refitted_ones():
         for column in ("value", "low", "high", "rows"):
             assert float(fresh[column]) == pytest.approx(float(kept[column]), rel=2e-3), (name(fresh), column)
         assert [fresh[c] for c in ("source", "as_of", "confidence")] == [kept[c] for c in ("source", "as_of", "confidence")]
+
+
+def test_constants_name_the_publishers_of_their_rows():
+    tables = {"gemm": "gemm", "attention": "decode_attention", "all_reduce": "all_reduce", "elementwise": "layer_ops"}
+    for row in stored():
+        published = {key for timed in table(tables[row["component"]]) if timed.get("set", "aiconfigurator") == "aiconfigurator" for key in timed["source"]}
+        assert {row["source"]} == published, row["component"]
 
 
 def test_rewrite_replaces_its_own_rows_and_keeps_the_others(tmp_path, monkeypatch):

@@ -275,7 +275,7 @@ def test_measured_rows_are_physically_possible():
     from siliconomics.measurements import measured, measured_mbu
     for row in measured(phase="decode"):
         low, central, high = measured_mbu(row)
-        assert 0 < low <= central <= high and low < 1.05, row["id"]
+        assert 0 < low <= central <= high and low < 1.05, f"{row['id']}: {central:.0%} of the bandwidth that the chip has"
 
 
 # --- the package itself ---------------------------------------------------------------------------------------------

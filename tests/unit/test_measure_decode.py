@@ -133,6 +133,19 @@ def test_same_results_without_the_compiler():
     assert run(WITHOUT_COMPILER, NUMBA_DISABLE_JIT="1") == run(WITHOUT_COMPILER)
 
 
+UNCOMPILED = """
+import siliconomics as si
+try:
+    print(si.measure_decode(1, "fp32", 4, 0.01, 1e6))
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_a_step_is_not_measured_without_the_compiler():
+    assert run(UNCOMPILED, NUMBA_DISABLE_JIT="1").startswith("NUMBA_DISABLE_JIT=1: ")
+
+
 # --- shape, count, report -------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("weights", loops.WEIGHTS)
