@@ -1,5 +1,6 @@
 """Submissions made from the sets themselves, and the sandbox that they run in."""
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def bwrap():
     if not sandbox.ensure():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(sandbox.HINT)
+        (pytest.fail if os.environ.get("CI") and sys.platform == "linux" else pytest.skip)(sandbox.HINT)
 
 
 @pytest.fixture(scope="session")
