@@ -197,14 +197,10 @@ def problem_set(root: Path, id: str) -> ProblemSet:
 
 # --- notebooks -------------------------------------------------------------------------------------------------------
 
-def _id(one: ProblemSet, number: int) -> str:
-    return f"{one.id}-{number:03d}"
-
-
 def _finish(one: ProblemSet, cells: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
     """A notebook with the same ids and metadata on every build."""
     for number, cell in enumerate(cells):
-        cell.id = _id(one, number)
+        cell.id = f"{one.id}-{number:03d}"
     return new_notebook(cells=cells, metadata=notebooks.NOTEBOOK_METADATA)
 
 
@@ -221,11 +217,10 @@ def _imports(one: ProblemSet) -> nbformat.NotebookNode:
     return new_code_cell("\n".join(sorted(lines | {"import siliconomics as si"}) + ["", "answers = {}"]))
 
 
-def _chapter_setup(group: list[Exercise], seen: set[str]) -> list[nbformat.NotebookNode]:
+def _chapter_setup(group: list[Exercise]) -> list[nbformat.NotebookNode]:
     """What the exercises of a chapter use of it, each statement once, in the order of the chapter."""
     lines = [line for exercise in group for line in exercise.setup if not line.startswith(("import ", "from "))]
-    fresh = [line for line in dict.fromkeys(lines) if line not in seen]
-    return [new_code_cell("# from the chapter\n" + "\n".join(fresh))] if fresh else []
+    return [new_code_cell("# from the chapter\n" + "\n".join(dict.fromkeys(lines)))] if lines else []
 
 
 def _statement(one: ProblemSet, exercise: Exercise) -> nbformat.NotebookNode:
@@ -252,7 +247,7 @@ def _by_chapter(one: ProblemSet) -> dict[str, list[Exercise]]:
 def _notebook(one: ProblemSet, audience: str, cell_of) -> nbformat.NotebookNode:
     cells = [_opening(one, audience), _imports(one)]
     for chapter, group in _by_chapter(one).items():
-        cells += [new_markdown_cell(f"## Chapter {int(chapter)}"), *_chapter_setup(group, set())]
+        cells += [new_markdown_cell(f"## Chapter {int(chapter)}"), *_chapter_setup(group)]
         cells += [cell for exercise in group for cell in (_statement(one, exercise), cell_of(exercise))]
     return _finish(one, cells)
 
@@ -271,7 +266,7 @@ def otter_master(one: ProblemSet) -> nbformat.NotebookNode:
                         "  show_stdout: false", "requirements: requirements.txt", "tests:", "  files: false"])
     cells = [new_raw_cell(config), _opening(one, "Problem set."), _imports(one)]
     for group in _by_chapter(one).values():
-        cells += [*_chapter_setup(group, set()), *(cell for exercise in group for cell in _question(one, exercise))]
+        cells += [*_chapter_setup(group), *(cell for exercise in group for cell in _question(one, exercise))]
     return _finish(one, cells)
 
 
