@@ -36,9 +36,10 @@
   const whole = (value) => Math.round(value).toLocaleString("en-US");
 
   // --- grids ------------------------------------------------------------------------------------------------------------
-  function unpacked(text) {
+  async function unpacked(text) {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-    const floats = new Float32Array(bytes.buffer), arrays = {};
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const floats = new Float32Array(await new Response(stream).arrayBuffer()), arrays = {};
     let start = 0;
     for (const [name, axes] of Object.entries(facts.parts)) {
       const size = axes.reduce((product, axis) => product * facts.axes[axis].length, 1);

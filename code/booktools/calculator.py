@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import gzip
 import hashlib
 import html
 import json
@@ -73,8 +74,8 @@ def grid(model: str, chip: str) -> dict[str, np.ndarray]:
 
 
 def packed(arrays: dict[str, np.ndarray]) -> str:
-    """The arrays of `PARTS` one after the other as little-endian 32-bit floats, in base64."""
-    return base64.b64encode(b"".join(arrays[name].astype("<f4").tobytes() for name in PARTS)).decode("ascii")
+    """The arrays of `PARTS` one after the other as little-endian 32-bit floats, gzipped, in base64."""
+    return base64.b64encode(gzip.compress(b"".join(arrays[name].astype("<f4").tobytes() for name in PARTS), mtime=0)).decode("ascii")
 
 
 def file_name(model: str, chip: str) -> str:

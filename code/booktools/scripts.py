@@ -45,10 +45,10 @@ def _copy_missing(source: Path, target: Path) -> None:
 
 
 def remove_unused(app, exception) -> None:
-    """Leave out of the site what no page loads: the icon script and maps for debuggers."""
+    """Leave out of the site what no page loads: the icon script, maps for debuggers, sources of translations."""
     if app.builder.format != "html" or exception:
         return
-    for path in [*Path(app.outdir).rglob("_static/**/*.map"), Path(app.outdir) / "_static" / "scripts" / "fontawesome.js"]:
+    for path in [*Path(app.outdir).rglob("_static/**/*.map"), *Path(app.outdir).glob("_static/locales/**/*.[mp]o"), Path(app.outdir) / "_static" / "scripts" / "fontawesome.js"]:
         path.unlink(missing_ok=True)
 
 

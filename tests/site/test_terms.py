@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from sitebook import DESKTOP, PHONE, pages
+from sitebook import DESKTOP, DRAWN, PHONE, WAIT, pages
 
 PAGE = "chapters/07_mbu"
 LINK, NOTE = "a.book-term", "#term-note"
@@ -65,10 +65,12 @@ def test_focus_shows_the_note_and_escape_puts_it_away(visit):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_tap_shows_the_note_within_a_phone_and_a_second_leads_on(visit, scheme):
     page = visit(viewport=PHONE, is_mobile=True, has_touch=True, color_scheme=scheme).open(PAGE)
+    page.wait_for_function(DRAWN, timeout=WAIT)  # a chart that comes to life moves what stands below it
     for at in range(0, page.locator(LINK).count(), 9):
         link = page.locator(LINK).nth(at)
         link.scroll_into_view_if_needed()
         link.tap()
+        page.locator(NOTE).wait_for(timeout=WAIT)
         box = page.locator(NOTE).bounding_box()
         assert 0 <= box["x"] and box["x"] + box["width"] <= PHONE["width"], link.inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

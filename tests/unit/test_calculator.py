@@ -17,7 +17,7 @@ PAIRS = list(itertools.product(calculator.MODELS, calculator.CHIPS))
 
 def read(model: str, chip: str) -> dict[str, np.ndarray]:
     """The arrays of one packed pair, by the order and axes of `PARTS`, as the page reads them."""
-    floats = np.frombuffer(base64.b64decode(calculator.packed(calculator.grid(model, chip))), "<f4")
+    floats = np.frombuffer(gzip.decompress(base64.b64decode(calculator.packed(calculator.grid(model, chip)))), "<f4")
     shapes = {name: tuple(len(calculator.AXES[axis]) for axis in axes) for name, axes in calculator.PARTS.items()}
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
     assert ends[-1] == floats.size
