@@ -73,6 +73,24 @@
     });
   }
 
+  /* A legend that singles out what one clicks also gets a menu, because Vega's legends cannot be reached by keyboard. */
+  function addMenus(box, spec, view) {
+    for (const { name, bind, select } of spec.params || []) {
+      if (bind !== "legend") continue;
+      const [field] = select.fields, store = `${name}_store`;
+      const rows = Object.values(spec.datasets || {}).flat().filter((row) => field in row);
+      const line = document.createElement("div"), label = document.createElement("label"), menu = document.createElement("select");
+      line.className = "vega-bind";
+      label.innerHTML = '<span class="vega-bind-name">single out</span>';
+      menu.append(new Option("all", ""), ...[...new Set(rows.map((row) => row[field]))].map((value) => new Option(value)));
+      menu.addEventListener("change", () => view.data(store, menu.value ? [{ unit: "", fields: [{ type: "E", field }], values: [menu.value] }] : []).runAsync());
+      view.addDataListener(store, (_, chosen) => { menu.value = chosen.length === 1 ? chosen[0].values[0] : ""; });
+      label.append(menu);
+      line.append(label);
+      box.querySelector(".vega-bindings").append(line);
+    }
+  }
+
   let loading;
   const loadVega = () => (loading ||= new Promise((resolve, reject) => {
     const script = document.createElement("script");
@@ -98,6 +116,7 @@
         el.setAttribute("aria-label", "Save this chart as an image");
         el.title = "Save this chart as an image";
       });
+      addMenus(box, chart.spec, chart.view);
       carry(old, box);
       if (figure.chart) figure.chart.finalize();
       figure.chart = chart;

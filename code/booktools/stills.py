@@ -61,6 +61,7 @@ def still(spec: dict, name: str) -> str:
 
 def awaited(spec: dict) -> str:
     """Return an empty line for each slider and menu, so that the page does not jump when the live ones come."""
-    binds = [param["bind"] for param in spec.get("params", []) if isinstance(param.get("bind"), dict)]
-    lines = "".join(f'<div class="vega-bind"><span class="vega-bind-name">{html.escape(bind.get("name", ""))}</span></div>' for bind in binds)
+    binds = [param["bind"] for param in spec.get("params", []) if "bind" in param]
+    names = ["single out" if bind == "legend" else bind.get("name", "") for bind in binds]
+    lines = "".join(f'<div class="vega-bind"><span class="vega-bind-name">{html.escape(name)}</span></div>' for name in names)
     return f'<div class="vl-awaited pst-js-only">{lines}</div>' if lines else ""

@@ -192,3 +192,21 @@ def test_ledger_links_to_the_cell_that_computes_a_claim(visit, site):
         assert found, link
         shown = after.partition('<div class="cell docutils')[0]  # up to the next cell
         assert id.strip() in shown or not anchor.startswith("cell-"), (id, link)
+
+
+def test_a_legend_can_be_used_from_the_keyboard(visit):
+    at = visit(viewport=DESKTOP)
+    page = at.open("chapters/04_scaling_laws")
+    page.wait_for_function(DRAWN, timeout=WAIT)
+    figure = page.locator("#chart-04_scaling_laws-2")
+    faint = "f => [...f.querySelectorAll('.role-mark path')].filter(p => +p.getAttribute('opacity') < 0.2).length"
+    before = figure.evaluate(faint)
+    menu = figure.get_by_label("single out")
+    menu.focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("at => document.querySelector('#chart-04_scaling_laws-2 select').value !== ''", timeout=WAIT)
+    page.wait_for_timeout(300)
+    assert before == 0 and figure.evaluate(faint) > 20
+    menu.select_option("all")
+    page.wait_for_timeout(300)
+    assert figure.evaluate(faint) == 0 and at.messages == []
