@@ -91,8 +91,8 @@ def _walls(disk: int) -> list[str]:
     return ["bwrap", "--unshare-all", "--uid", "1000", "--gid", "1000", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "sandbox",
             "--clearenv", "--setenv", "HOME", "/home/student", "--setenv", "PATH", "/usr/bin",
             "--setenv", "PYTHONPATH", str(HERE.parent), "--setenv", "OPENBLAS_NUM_THREADS", "1",
-            "--setenv", "OMP_NUM_THREADS", "1", *_programs(), "--proc", "/proc", "--dev", "/dev", "--size", str(disk), "--tmpfs", "/tmp",
-            "--size", str(disk), "--tmpfs", "/home/student", "--chdir", "/home/student"]
+            "--setenv", "OMP_NUM_THREADS", "1", "--proc", "/proc", "--dev", "/dev", "--size", str(disk), "--tmpfs", "/tmp",
+            "--size", str(disk), "--tmpfs", "/home/student", *_programs(), "--chdir", "/home/student"]  # programs last: Python may stand under /tmp
 
 
 def _book(dummies: Path) -> list[str]:
