@@ -24,7 +24,7 @@ from bs4 import BeautifulSoup, Tag
 from . import browser, tasks
 
 SCREEN_ONLY = ("book/api", "book/data", "book/figures")  # pages of rows and signatures, of use where one can search and click
-DROPPED = ".headerlink, script, button, .vl-links, .vl-cite, .tag_remove-cell, noscript, .calculator, .screen-only"
+DROPPED = ".headerlink, script, button, .vl-links, .vl-cite, .tag_remove-cell, noscript, .calculator, .cited-in, .screen-only, form"
 MATHJAX = 'window.MathJax = {options: {processHtmlClass: "math", ignoreHtmlClass: "tex2jax_ignore|mathjax_ignore"}}'
 LOADED = "() => MathJax.startup.promise.then(() => true)"
 
@@ -40,7 +40,7 @@ class Page:
 
     @property
     def key(self) -> str:
-        return self.name.rpartition("/")[2]
+        return key_of(self.name)
 
 
 # --- what is in the book -------------------------------------------------------------------------------------------
@@ -63,10 +63,15 @@ def address(root: Path) -> str:
     return (found.get("html", {}).get("baseurl") or found["repository"]["url"]).rstrip("/") + "/"
 
 
+def key_of(name: str) -> str:
+    """The name of a page's file in the EPUB and of its mark in the PDF: course-index for book/course/index."""
+    return name.partition("/")[2].replace("/", "-")
+
+
 def read(root: Path, site: Path, only: tuple[str, ...] = ()) -> list[Page]:
     """The pages (all, or the named ones) from the built site, with their links turned inward."""
     listed = [(name, part) for name, part in contents(root) if not only or name in only]
-    inside = {name: Path(name).name for name, _ in listed}
+    inside = {name: key_of(name) for name, _ in listed}
     return [_page(root, site, name, part, inside) for name, part in listed]
 
 

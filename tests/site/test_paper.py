@@ -12,7 +12,7 @@ from booktools import epub, paper
 from sitebook import ROOT
 
 FEW = ("book/index", "chapters/13_wafers", "book/glossary")
-KEYS = [name.rpartition("/")[2] for name in FEW]
+KEYS = [paper.key_of(name) for name in FEW]
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,11 @@ def test_nothing_is_left_that_needs_a_screen(pages):
     for page in pages:
         assert page.body.select("script, button, input, select, details, noscript") == []
     assert "Solution" in pages[1].body.get_text()
+
+
+def test_each_page_has_a_mark_of_its_own():
+    keys = [paper.key_of(name) for name, _ in paper.contents(ROOT)]
+    assert len(keys) == len(set(keys)) > 25 and "course-index" in keys
 
 
 def test_links_turn_inward_or_to_the_public_address():
