@@ -78,8 +78,6 @@ def chapter(page: Page) -> str:
         for tag in page.body.find_all(name):
             for attribute in attributes:
                 tag.attrs.pop(attribute, None)
-    for entry in page.body.select('[role="doc-biblioentry"]'):  # EPUB no longer has that role
-        del entry["role"]
     for link in page.body.select("a[href]"):
         link["href"] = _file(link["href"])
     return XHTML.format(title=html.escape(page.title), body=page.body.decode(formatter="minimal"))

@@ -133,9 +133,9 @@ def batch(one: course.ProblemSet, folder: Path, out: Path, limits: sandbox.Limit
     out.mkdir(parents=True, exist_ok=True)
     work = submissions(folder)
     have = {student: stored_result(out / f"{student}.json") for student in work}
-    todo = [student for student, result in have.items() if result is None or result.fingerprint != fingerprint(one, work[student])]
-    with ThreadPoolExecutor(workers or os.cpu_count() or 2) as pool, tqdm(total=len(work), initial=len(work) - len(todo), desc=one.id, unit="submission") as bar:
-        running = [pool.submit(grade, one, work[student], student, limits, trusted) for student in todo]
+    waiting = [student for student, result in have.items() if result is None or result.fingerprint != fingerprint(one, work[student])]
+    with ThreadPoolExecutor(workers or os.cpu_count() or 2) as pool, tqdm(total=len(work), initial=len(work) - len(waiting), desc=one.id, unit="submission") as bar:
+        running = [pool.submit(grade, one, work[student], student, limits, trusted) for student in waiting]
         try:
             for done in as_completed(running):
                 result = done.result()

@@ -14,7 +14,6 @@ from docutils import nodes
 from . import opening
 
 NUMBER = re.compile(r"^(\d+(?:\.\d+)? ·|\d+\.\d+)(?= )")
-EXERCISE = re.compile(r'(id="ex-(\d+)-(\d+)">\s*<p class="admonition-title"><span class="caption-number">)Exercise \d+ ')
 CITATION = re.compile(r" \[[^\]]*\d{4}\w?\]")
 LENGTH = 200  # characters of a description, at most
 
@@ -84,11 +83,10 @@ def named(body: str) -> str:
 
 
 def mended(body: str) -> str:
-    """Without what other packages write wrong: a deprecated role, a label that hides the words, one id for all exercises."""
-    for wrong, right in (('role="doc-biblioentry"', 'role="listitem"'), ('<summary aria-label="Toggle hidden content">', "<summary>"),
-                         ('<section id="exercise-content">', "<section>")):
+    """Without what other packages write wrong: a deprecated role, a label that hides the words."""
+    for wrong, right in (('role="doc-biblioentry"', 'role="listitem"'), ('<summary aria-label="Toggle hidden content">', "<summary>")):
         body = body.replace(wrong, right)
-    return EXERCISE.sub(lambda found: f"{found[1]}Exercise {int(found[2])}.{found[3]} ", body)
+    return body
 
 
 def finish_page(app, pagename, templatename, context, doctree) -> None:

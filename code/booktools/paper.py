@@ -22,6 +22,7 @@ import yaml
 from bs4 import BeautifulSoup, Tag
 
 from . import browser, tasks
+from .pages import public_address
 
 SCREEN_ONLY = ("book/api", "book/data", "book/figures")  # pages of rows and signatures, of use where one can search and click
 DROPPED = ".headerlink, script, button, .vl-links, .vl-cite, .tag_remove-cell, noscript, .calculator, .cited-in, .screen-only, form"
@@ -58,9 +59,10 @@ def config(root: Path) -> dict:
 
 
 def address(root: Path) -> str:
-    """Where the book stands in public, else where its sources do."""
+    """Where the book stands in public, as its pages say it, else where its sources do."""
     found = config(root)
-    return (found.get("html", {}).get("baseurl") or found["repository"]["url"]).rstrip("/") + "/"
+    sources = found["repository"]["url"]
+    return (found.get("html", {}).get("baseurl") or public_address(sources) or sources).rstrip("/") + "/"
 
 
 def key_of(name: str) -> str:

@@ -73,6 +73,11 @@ def test_nothing_is_left_that_needs_a_screen(pages):
     assert "Solution" in pages[1].body.get_text()
 
 
+def test_links_to_the_web_lead_where_the_pages_say_they_stand(site):
+    canonical = BeautifulSoup((site / "book" / "api.html").read_text(encoding="utf-8"), "html.parser").find("link", rel="canonical")["href"]
+    assert canonical == paper.address(ROOT) + "book/api.html"
+
+
 def test_each_page_has_a_mark_of_its_own():
     keys = [paper.key_of(name) for name, _ in paper.contents(ROOT)]
     assert len(keys) == len(set(keys)) > 25 and "course-index" in keys

@@ -1,13 +1,9 @@
 """The lecture decks in a real browser, from files and without a network. Minutes: run by `make test-slow`."""
-import os
-from pathlib import Path
-
 import pytest
 
-from booktools import browser as chromium
 from booktools import course, decks, tasks
+from sitebook import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PARTS = decks.parts(ROOT)
 DRAWN = "() => [...document.querySelectorAll('.deck-chart')].every(figure => figure.dataset.drawn)"
 SIZE = "() => [Reveal.getCurrentSlide().scrollHeight, Reveal.getCurrentSlide().scrollWidth, Reveal.getCurrentSlide().innerText.trim().length]"
@@ -20,16 +16,8 @@ def folder():
 
 
 @pytest.fixture(scope="module")
-def page():
-    from playwright.sync_api import sync_playwright
-
-    path = chromium.find()
-    if path is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(chromium.HINT)
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=chromium.arguments())
-        yield running.new_page(viewport={"width": 1280, "height": 800})
-        running.close()
+def page(chrome):
+    return chrome.new_page(viewport={"width": 1280, "height": 800})
 
 
 @pytest.mark.parametrize("number", range(1, len(PARTS) + 1))
