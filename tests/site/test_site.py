@@ -34,6 +34,13 @@ def test_every_chart_has_a_table(site):
             assert all((path.parent / link).read_text(encoding="utf-8").count("\n") > 1 for link in links)
 
 
+def test_exercises_carry_the_number_that_check_asks_for(site):
+    found = []
+    for path in sorted((site / "chapters").glob("*.html")):
+        found += re.findall(r'id="ex-(\d+)-(\d+)">\s*<p class="admonition-title">Exercise ([\d.]+)', path.read_text(encoding="utf-8"))
+    assert len(found) == 124 and all(shown == f"{int(chapter)}.{number}" for chapter, number, shown in found)
+
+
 @pytest.mark.parametrize("name", pages())
 def test_page(name, visit, site, capsys):
     """What a page shows, weighs and is to a reader who does not see it, in one visit."""

@@ -48,8 +48,3 @@ def test_headings_get_a_scope_and_boxes_a_name():
     made = pages.named(pages.scoped(table))
     assert made.count('scope="col"') == 2 and made.count('scope="row"') == 1 and "<thead>" in made
     assert 'aria-label="Table: a b, c"' in made
-
-
-def test_exercises_carry_the_number_of_their_chapter():
-    written = '<div class="exercise admonition" id="ex-07-2">\n\n<p class="admonition-title"><span class="caption-number">Exercise 50 </span>'
-    assert "Exercise 7.2 </span>" in pages.mended(written)
