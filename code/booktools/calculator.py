@@ -69,7 +69,8 @@ def grid(model: str, chip: str) -> dict[str, np.ndarray]:
     floor = plain(kernels.memory_floor)
     read = [floor(shape.weight_bytes_read(batch, dtype), n, part.bandwidth) for dtype in AXES["weights"]]
     cache = [floor(batch[:, None] * shape.kv_bytes(AXES["context"], dtype), n[:, :, None], part.bandwidth) for dtype in AXES["kv"]]
-    work = [2.0 * shape.compute_params * batch / (n * part.peak[part.compute_dtype(dtype)]) for dtype in AXES["weights"]]
+    bounds = [si.decode(model, chip, n, batch, AXES["context"][0], dtype) for dtype in AXES["weights"]]
+    work = [bound.mfu * bound.seconds for bound in bounds]  # MFU is the time of the arithmetic over that of the step
     return stacked | {"weight_seconds": np.array(read), "cache_seconds": np.array(cache), "arithmetic_seconds": np.array(work)}
 
 
