@@ -6,7 +6,7 @@ are the intervals of `serve`.
 """
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -138,15 +138,26 @@ def left_out(column: str) -> list[dict]:
 
 
 @cache
-def passes(phase: str) -> tuple[dict, ...]:
-    """Published decode or prefill runs with `seconds` and `predicted` seconds, which rest on kernels alone; without those of
-    `OUTSIDE`, or on chips whose links are not known."""
-    done = []
+def judged(phase: str) -> tuple[tuple[dict, ...], dict[str, str]]:
+    """Published decode or prefill runs with `seconds` and `predicted` seconds, which rest on kernels alone; and why others are not
+    among them, by id: unconfirmed, `OUTSIDE`, or on chips whose links are not known."""
+    done, refused = [], {}
     for row in (*table("measurements"), *table("single_runs")):
-        if row["phase"] == phase and row["confidence"] != "unconfirmed" and not row["software"].startswith(OUTSIDE):
-            with suppress(BadValue):
-                done.append({**row, "predicted": pass_seconds(normal(row)), "seconds": _seconds(row)})
-    return tuple(done)
+        if row["phase"] != phase:
+            continue
+        if row["confidence"] == "unconfirmed" or row["software"].startswith(OUTSIDE):
+            refused[row["id"]] = "unconfirmed" if row["confidence"] == "unconfirmed" else "outside the model: TPUs of 2022"
+            continue
+        try:
+            done.append({**row, "predicted": pass_seconds(normal(row)), "seconds": _seconds(row)})
+        except BadValue as why:
+            refused[row["id"]] = str(why)
+    return tuple(done), refused
+
+
+def passes(phase: str) -> tuple[dict, ...]:
+    """The runs of `judged` that were predicted."""
+    return judged(phase)[0]
 
 
 def _seconds(row: dict) -> float:

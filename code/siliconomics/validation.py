@@ -172,6 +172,16 @@ def main() -> None:
     (DATA / "validation.json").write_text(json.dumps(short, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
     rows = served[1] + single[1] + trained[1]
     write(DATA / "validation.csv", "validation", [{k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows])
+    print("\n".join(report(lines)))
+
+
+def report(lines: list[dict]) -> list[str]:
+    """What `make validate` prints: each figure on a line, then the runs that no prediction was made for, with the reason."""
+    shown = [f"{line['rows']:30} {line['left_out']:21} {line['n']:6,} rows, mean {line['mean']:6.1%}, median {line['median']:6.1%}, worst {line['worst']:6.1%}" for line in lines]
+    reasons = {}
+    for id, why in (fit_serving.judged("decode")[1] | fit_serving.judged("prefill")[1]).items():
+        reasons.setdefault(why, []).append(id)
+    return shown + [f"not predicted, {why}: {', '.join(ids)}" for why, ids in reasons.items()]
 
 
 if __name__ == "__main__":
