@@ -304,7 +304,7 @@ def test(root: Path, *arguments: str) -> int:
 
 
 def test_slow(root: Path, *arguments: str) -> int:
-    """Run the tests that take minutes: a class of 200 graded, otter's archives used."""
+    """Run the tests that take minutes: a class of 200 graded, otter's archives used, Binder's environment built."""
     slow = sorted((root / "tests").rglob("slow_*.py"))
     return call(sys.executable, "-m", "pytest", *slow, "-p", "no:cacheprovider", *arguments, cwd=root)
 
@@ -333,7 +333,7 @@ def bench(root: Path, *options: str) -> int:
 
 
 def validate(root: Path) -> int:
-    """Predict every measured row without its group, three minutes, and record the errors that chapter 9 shows."""
+    """Predict every measured row without its group, one minute, and record the errors that chapter 9 shows."""
     return call(sys.executable, "-m", "siliconomics.validation", cwd=root)
 
 

@@ -1,6 +1,6 @@
 """How wrong are the predictions? Errors on rows whose whole group was left out of the fit, for chapter 9 and the status page.
 
-``python -m siliconomics.validation`` computes them (about three minutes) and writes data/validation.json and validation.csv.
+``python -m siliconomics.validation`` computes them (about a minute) and writes data/validation.json and validation.csv.
 """
 from __future__ import annotations
 

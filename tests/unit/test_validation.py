@@ -110,3 +110,11 @@ def test_products_of_left_out_chips_err_as_recorded():
         assert all(np.min(h["rows"].arguments[1:3]) >= 512 for h in held)  # n and k
         off = np.concatenate([np.abs(h["predicted"] / h["rows"].seconds - 1) for h in held])
         assert [off.mean(), np.median(off)] == pytest.approx([line(f"product, {dtype}", "chip")[k] for k in ("mean", "median")], rel=5e-3)
+
+def test_validate_says_what_it_cannot_predict_and_why():
+    said = "\n".join(validation.report(validation.passes()[0]))
+    assert "decode, one chip, 16 bit" in said and "DE104" in said and "RTX 4090 has no link_bandwidth" in said
+    predicted = {row["id"] for phase in ("decode", "prefill") for row in fit_serving.judged(phase)[0]}
+    refused = {id for phase in ("decode", "prefill") for id in fit_serving.judged(phase)[1]}
+    rows = {row["id"] for name in ("measurements", "single_runs") for row in table(name) if row["phase"] in ("decode", "prefill")}
+    assert predicted | refused == rows and not predicted & refused

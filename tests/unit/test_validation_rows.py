@@ -1,6 +1,6 @@
 """Recorded figures follow from recorded rows, rows from the model, and no group's fit read the group.
 
-Set SILICONOMICS_FULL to compute both files anew, about three minutes; without it that one test skips.
+Set SILICONOMICS_FULL to compute both files anew, about a minute; without it that one test skips.
 """
 import json
 import os
