@@ -71,10 +71,11 @@ def server_price_at_which_the_claim_fails():
 
 
 @key("01.6")
-def share_of_amd_by_compute_in_percent():
-    from siliconomics.claims import verdict
+def share_of_peak_below_which_7000_are_refuted_in_percent():
+    from siliconomics.claims import PARTLY, verdict
 
-    return 100 * verdict("C06", maker="AMD", count="h100e").computed
+    found = verdict("S04")
+    return 100 * found.inputs["mfu"] * found.ratio / PARTLY
 
 
 @key("01.7")
