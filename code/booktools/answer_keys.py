@@ -104,18 +104,18 @@ def teraflops_of_an_a100_at_64():
 
 
 @key("02.3")
-def square_product_at_the_ridge_of_a_v5e():
-    return 3 / 2 * dtype_bytes("bf16") * chip("TPU v5e").ridge("bf16")
+def square_product_of_int8_at_the_ridge_of_a_v5e():
+    return (2 * dtype_bytes("int8") + dtype_bytes("bf16")) / 2 * chip("TPU v5e").ridge("int8")
 
 
 @key("02.4")
-def mfu_against_the_dense_peak_in_percent():
-    return 20.6 * chip("H100 SXM").peak["fp8"] / chip("H100 SXM").peak["bf16"]
+def mfu_on_a100_over_that_on_h100():
+    return 0.26 * 2 / 0.40
 
 
 @key("02.5")
-def gigabytes_a_second_in_a_gibibyte_display():
-    return 3120 * 2**30 / 1e9
+def share_of_the_bandwidth_behind_2900_gibibytes_in_percent():
+    return 100 * 2900 * 2**30 / chip("H100 SXM").bandwidth
 
 
 @key("02.6")
