@@ -155,8 +155,9 @@ def latent_cache_against_keys_and_values():
 
 
 @key("03.4")
-def cache_of_gemma_3_27b_in_gb():
-    return model("Gemma 3 27B").kv_bytes(131_072) / 1e9
+def context_at_which_gemma_3_27b_keeps_a_quarter():
+    shape = model("Gemma 3 27B")
+    return shape.windowed_layers * shape.window / (shape.layers / 4 - shape.full_layers)
 
 
 @key("03.5")
@@ -166,8 +167,8 @@ def batch_that_touches_nine_tenths_of_gpt_oss():
 
 
 @key("03.6")
-def cache_of_4096_tokens_in_gib():
-    return model("Llama 2 70B").kv_bytes(4096) / 2**30
+def cache_of_32768_tokens_of_qwen3_32b_in_gb():
+    return model("Qwen3 32B").kv_bytes(32_768) / 1e9
 
 
 @key("03.7")
