@@ -186,18 +186,19 @@ def context_where_causal_attention_adds_a_tenth():
 # --- chapter 04 -----------------------------------------------------------------------------------------------------
 
 @key("04.1")
-def fall_of_the_loss_with_ten_times_the_parameters_in_percent():
-    return 100 * (1 - kaplan_loss(params=1e10) / kaplan_loss(params=1e9))
+def growth_of_the_parameters_that_lowers_the_loss_by_a_tenth():
+    sizes = np.geomspace(1e9, 1e10, 100_001)
+    return sizes[kaplan_loss(params=sizes) <= 0.9 * kaplan_loss(params=1e9)][0] / 1e9
 
 
 @key("04.2")
-def parameters_for_gpt3s_budget_in_billions():
-    return optimal(3.14e23, "besiroglu")[0] / 1e9
+def tokens_for_gpt3s_budget_over_those_it_read():
+    return optimal(3.14e23, "besiroglu")[1] / 300e9
 
 
 @key("04.3")
-def tokens_that_bring_13b_to_chinchillas_loss_in_trillions():
-    return tokens_for(13e9, loss(70e9, 1.4e12, "besiroglu"), "besiroglu") / 1e12
+def tokens_that_bring_35b_to_chinchillas_loss_in_trillions():
+    return tokens_for(35e9, loss(70e9, 1.4e12, "besiroglu"), "besiroglu") / 1e12
 
 
 @key("04.4")
@@ -213,9 +214,9 @@ def share_of_the_parameters_when_money_counts_in_percent():
 
 
 @key("04.6")
-def trillions_of_tokens_until_llama_3_8b_has_paid_off():
-    small, large = (8.03e9, 15e12), lifetime_optimal(loss(8.03e9, 15e12, "besiroglu"), 0, "besiroglu")
-    served = np.linspace(0, 100e12, 100_001)
+def trillions_of_tokens_until_llama_2_13b_has_paid_off():
+    small, large = (13.0e9, 2e12), lifetime_optimal(loss(13.0e9, 2e12, "besiroglu"), 0, "besiroglu")
+    served = np.linspace(0, 10e12, 100_001)
     return served[lifetime_flops(*small, served) <= lifetime_flops(*large, served)][0] / 1e12
 
 
@@ -228,9 +229,9 @@ def months_in_which_compute_doubled():
 
 
 @key("04.8")
-def budget_that_reads_all_public_text_in_1e28():
-    budgets = np.geomspace(1e26, 1e30, 40_001)
-    return budgets[np.searchsorted(optimal(budgets, "besiroglu")[1], 300e12)] / 1e28
+def budget_that_reads_all_public_text_once_in_1e27():
+    budgets = np.geomspace(1e26, 1e28, 40_001)
+    return budgets[np.searchsorted(optimal(budgets, "besiroglu")[1], 60e12)] / 1e27
 
 
 # --- chapter 05 -----------------------------------------------------------------------------------------------------
