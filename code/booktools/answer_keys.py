@@ -13,7 +13,7 @@ from siliconomics.catalog import Chip, chip, model
 from siliconomics.chain import Chain, Share, export_class, joint_survival, load_chain, min_cut, performance_density, remove
 from siliconomics.decode import decode, max_batch, mbu, speculative, usd_per_mtok
 from siliconomics.fab import bill_of_materials, die_cost, die_yield, dies_per_wafer, harvested_yield, packages_per_wafer, supply
-from siliconomics.fleet import (break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, price_to_match, rent, site_energy,
+from siliconomics.fleet import (break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, price_to_match, rent,
                     site_power, system_mtbf, tco)
 from siliconomics.markets import gini, h100_equivalents, hhi
 from siliconomics.measurements import achieved, measured, reported
@@ -242,15 +242,15 @@ def mfu_of_llama_3_8b_in_percent():
 
 
 @key("05.2")
-def mfu_of_mpt_70b_against_the_dense_peak_in_percent():
-    return 100 * mfu(1007, "MPT-70B", "H100 SXM", context=2048)
+def mfu_of_llama_3_8b_in_fp8_in_percent():
+    return 100 * mfu(14_000, "Llama 3.1 8B", "H100 SXM", dtype="fp8")
 
 
 @key("05.3")
-def share_of_the_forward_pass_that_palm_repeats_in_percent():
-    palm, = reported(run="PaLM 540B")
-    whole = hfu(palm["tokens_per_second_per_chip"], palm["model"], palm["chip"], context=palm["sequence"])
-    return 100 * (palm["hfu"] / palm["full"] - 1) / (whole / palm["full"] - 1)
+def share_of_the_forward_pass_that_llama_2_70b_repeats_in_percent():
+    case = 380, "Llama 2 70B", "A100 SXM 80GB"
+    none, whole = mfu(*case), hfu(*case, recompute="full")
+    return 100 * (187 / 312 - none) / (whole - none)
 
 
 @key("05.4")
@@ -277,9 +277,9 @@ def days_of_a_trillion_with_recomputation():
 
 
 @key("05.8")
-def joules_a_token_of_the_palm_run():
-    palm, = reported(run="PaLM 540B")
-    return site_energy(1, 378.5, palm["chip_hours"] * 3600, pue=1.08) / palm["tokens"]
+def watts_of_a_chip_of_the_bloom_run():
+    bloom, = reported(run="BLOOM 176B")
+    return 433_196e3 / bloom["chip_hours"]
 
 
 # --- chapter 06 -----------------------------------------------------------------------------------------------------
