@@ -250,7 +250,7 @@ def mfu_of_llama_3_8b_in_fp8_in_percent():
 def share_of_the_forward_pass_that_llama_2_70b_repeats_in_percent():
     case = 380, "Llama 2 70B", "A100 SXM 80GB"
     none, whole = mfu(*case), hfu(*case, recompute="full")
-    return 100 * (187 / 312 - none) / (whole - none)
+    return 100 * (178 / 312 - none) / (whole - none)
 
 
 @key("05.4")
@@ -260,8 +260,8 @@ def mfu_of_deepseek_67b_in_percent():
 
 
 @key("05.5")
-def h100s_for_the_state_of_a_70b():
-    return np.ceil(model("Llama 3.1 70B").params * sum(BYTES_A_PARAM.values()) / chip("H100 SXM").memory_bytes)
+def a100s_of_40_gb_for_the_state_of_a_70b():
+    return np.ceil(model("Llama 3.1 70B").params * sum(BYTES_A_PARAM.values()) / chip("A100 SXM 40GB").memory_bytes)
 
 
 @key("05.6")
