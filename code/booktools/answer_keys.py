@@ -99,8 +99,8 @@ def intensity_of_axpy():
 
 
 @key("02.2")
-def teraflops_of_an_a100_at_64():
-    return attainable(64, "A100 SXM 80GB") / 1e12
+def speed_up_from_a100_to_h100_at_200():
+    return attainable(200, "H100 SXM") / attainable(200, "A100 SXM 80GB")
 
 
 @key("02.3")
