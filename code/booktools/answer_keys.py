@@ -13,7 +13,7 @@ from siliconomics.catalog import Chip, chip, model
 from siliconomics.chain import Chain, Share, export_class, joint_survival, load_chain, min_cut, performance_density, remove
 from siliconomics.decode import decode, max_batch, mbu, speculative, usd_per_mtok
 from siliconomics.fab import bill_of_materials, die_cost, die_yield, dies_per_wafer, harvested_yield, packages_per_wafer, supply
-from siliconomics.fleet import (break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, price_to_match, rent, site_energy,
+from siliconomics.fleet import (break_even_utilisation, checkpoint_interval, depreciation, goodput, littles_law, mtbf, price_to_match, rent,
                     site_power, system_mtbf, tco)
 from siliconomics.markets import gini, h100_equivalents, hhi
 from siliconomics.measurements import achieved, measured, reported
@@ -71,10 +71,11 @@ def server_price_at_which_the_claim_fails():
 
 
 @key("01.6")
-def share_of_amd_by_compute_in_percent():
-    from siliconomics.claims import verdict
+def share_of_peak_below_which_7000_are_refuted_in_percent():
+    from siliconomics.claims import PARTLY, verdict
 
-    return 100 * verdict("C06", maker="AMD", count="h100e").computed
+    found = verdict("S04")
+    return 100 * found.inputs["mfu"] * found.ratio / PARTLY
 
 
 @key("01.7")
@@ -98,23 +99,23 @@ def intensity_of_axpy():
 
 
 @key("02.2")
-def teraflops_of_an_a100_at_64():
-    return attainable(64, "A100 SXM 80GB") / 1e12
+def speed_up_from_a100_to_h100_at_200():
+    return attainable(200, "H100 SXM") / attainable(200, "A100 SXM 80GB")
 
 
 @key("02.3")
-def square_product_at_the_ridge_of_a_v5e():
-    return 3 / 2 * dtype_bytes("bf16") * chip("TPU v5e").ridge("bf16")
+def square_product_of_int8_at_the_ridge_of_a_v5e():
+    return (2 * dtype_bytes("int8") + dtype_bytes("bf16")) / 2 * chip("TPU v5e").ridge("int8")
 
 
 @key("02.4")
-def mfu_against_the_dense_peak_in_percent():
-    return 20.6 * chip("H100 SXM").peak["fp8"] / chip("H100 SXM").peak["bf16"]
+def mfu_on_a100_over_that_on_h100():
+    return 0.26 * 2 / 0.40
 
 
 @key("02.5")
-def gigabytes_a_second_in_a_gibibyte_display():
-    return 3120 * 2**30 / 1e9
+def share_of_the_bandwidth_behind_2900_gibibytes_in_percent():
+    return 100 * 2900 * 2**30 / chip("H100 SXM").bandwidth
 
 
 @key("02.6")
@@ -154,8 +155,9 @@ def latent_cache_against_keys_and_values():
 
 
 @key("03.4")
-def cache_of_gemma_3_27b_in_gb():
-    return model("Gemma 3 27B").kv_bytes(131_072) / 1e9
+def context_at_which_gemma_3_27b_keeps_a_quarter():
+    shape = model("Gemma 3 27B")
+    return shape.windowed_layers * shape.window / (shape.layers / 4 - shape.full_layers)
 
 
 @key("03.5")
@@ -165,8 +167,8 @@ def batch_that_touches_nine_tenths_of_gpt_oss():
 
 
 @key("03.6")
-def cache_of_4096_tokens_in_gib():
-    return model("Llama 2 70B").kv_bytes(4096) / 2**30
+def cache_of_32768_tokens_of_qwen3_32b_in_gb():
+    return model("Qwen3 32B").kv_bytes(32_768) / 1e9
 
 
 @key("03.7")
@@ -184,18 +186,19 @@ def context_where_causal_attention_adds_a_tenth():
 # --- chapter 04 -----------------------------------------------------------------------------------------------------
 
 @key("04.1")
-def fall_of_the_loss_with_ten_times_the_parameters_in_percent():
-    return 100 * (1 - kaplan_loss(params=1e10) / kaplan_loss(params=1e9))
+def growth_of_the_parameters_that_lowers_the_loss_by_a_tenth():
+    sizes = np.geomspace(1e9, 1e10, 100_001)
+    return sizes[kaplan_loss(params=sizes) <= 0.9 * kaplan_loss(params=1e9)][0] / 1e9
 
 
 @key("04.2")
-def parameters_for_gpt3s_budget_in_billions():
-    return optimal(3.14e23, "besiroglu")[0] / 1e9
+def tokens_for_gpt3s_budget_over_those_it_read():
+    return optimal(3.14e23, "besiroglu")[1] / 300e9
 
 
 @key("04.3")
-def tokens_that_bring_13b_to_chinchillas_loss_in_trillions():
-    return tokens_for(13e9, loss(70e9, 1.4e12, "besiroglu"), "besiroglu") / 1e12
+def tokens_that_bring_35b_to_chinchillas_loss_in_trillions():
+    return tokens_for(35e9, loss(70e9, 1.4e12, "besiroglu"), "besiroglu") / 1e12
 
 
 @key("04.4")
@@ -211,9 +214,9 @@ def share_of_the_parameters_when_money_counts_in_percent():
 
 
 @key("04.6")
-def trillions_of_tokens_until_llama_3_8b_has_paid_off():
-    small, large = (8.03e9, 15e12), lifetime_optimal(loss(8.03e9, 15e12, "besiroglu"), 0, "besiroglu")
-    served = np.linspace(0, 100e12, 100_001)
+def trillions_of_tokens_until_llama_2_13b_has_paid_off():
+    small, large = (13.0e9, 2e12), lifetime_optimal(loss(13.0e9, 2e12, "besiroglu"), 0, "besiroglu")
+    served = np.linspace(0, 10e12, 100_001)
     return served[lifetime_flops(*small, served) <= lifetime_flops(*large, served)][0] / 1e12
 
 
@@ -226,9 +229,9 @@ def months_in_which_compute_doubled():
 
 
 @key("04.8")
-def budget_that_reads_all_public_text_in_1e28():
-    budgets = np.geomspace(1e26, 1e30, 40_001)
-    return budgets[np.searchsorted(optimal(budgets, "besiroglu")[1], 300e12)] / 1e28
+def budget_that_reads_all_public_text_once_in_1e27():
+    budgets = np.geomspace(1e26, 1e28, 40_001)
+    return budgets[np.searchsorted(optimal(budgets, "besiroglu")[1], 60e12)] / 1e27
 
 
 # --- chapter 05 -----------------------------------------------------------------------------------------------------
@@ -239,15 +242,15 @@ def mfu_of_llama_3_8b_in_percent():
 
 
 @key("05.2")
-def mfu_of_mpt_70b_against_the_dense_peak_in_percent():
-    return 100 * mfu(1007, "MPT-70B", "H100 SXM", context=2048)
+def mfu_of_llama_3_8b_in_fp8_in_percent():
+    return 100 * mfu(14_000, "Llama 3.1 8B", "H100 SXM", dtype="fp8")
 
 
 @key("05.3")
-def share_of_the_forward_pass_that_palm_repeats_in_percent():
-    palm, = reported(run="PaLM 540B")
-    whole = hfu(palm["tokens_per_second_per_chip"], palm["model"], palm["chip"], context=palm["sequence"])
-    return 100 * (palm["hfu"] / palm["full"] - 1) / (whole / palm["full"] - 1)
+def share_of_the_forward_pass_that_llama_2_70b_repeats_in_percent():
+    case = 380, "Llama 2 70B", "A100 SXM 80GB"
+    none, whole = mfu(*case), hfu(*case, recompute="full")
+    return 100 * (178 / 312 - none) / (whole - none)
 
 
 @key("05.4")
@@ -257,8 +260,8 @@ def mfu_of_deepseek_67b_in_percent():
 
 
 @key("05.5")
-def h100s_for_the_state_of_a_70b():
-    return np.ceil(model("Llama 3.1 70B").params * sum(BYTES_A_PARAM.values()) / chip("H100 SXM").memory_bytes)
+def a100s_of_40_gb_for_the_state_of_a_70b():
+    return np.ceil(model("Llama 3.1 70B").params * sum(BYTES_A_PARAM.values()) / chip("A100 SXM 40GB").memory_bytes)
 
 
 @key("05.6")
@@ -274,9 +277,9 @@ def days_of_a_trillion_with_recomputation():
 
 
 @key("05.8")
-def joules_a_token_of_the_palm_run():
-    palm, = reported(run="PaLM 540B")
-    return site_energy(1, 378.5, palm["chip_hours"] * 3600, pue=1.08) / palm["tokens"]
+def watts_of_a_chip_of_the_bloom_run():
+    bloom, = reported(run="BLOOM 176B")
+    return 433_196e3 / bloom["chip_hours"]
 
 
 # --- chapter 06 -----------------------------------------------------------------------------------------------------
