@@ -557,9 +557,9 @@ def tax_of_mi325x_against_h200_in_percent():
 
 
 @key("11.3")
-def gain_of_a_gb200_rack_in_percent():
+def share_of_software_in_the_gain_of_rubin_in_percent():
     before, after = (achieved("GB200 (per GPU)", "DeepSeek-R1 offline", date) for date in ("2025-09", "2026"))
-    return 100 * (after / before - 1)
+    return 100 * np.log(after / before) / np.log(achieved("Rubin (per GPU)", "DeepSeek-R1 offline", "2026") / before)
 
 
 @key("11.4")
@@ -573,13 +573,16 @@ def h100s_that_pay_for_rivals():
 
 
 @key("11.6")
-def groq_chips_for_405b():
-    return np.ceil(model("Llama 3.1 405B").weight_bytes("int8") / chip("Groq LPU v1").memory_bytes)
+def power_of_groq_over_h100s_that_hold_405b():
+    weights = model("Llama 3.1 405B").weight_bytes("int8")
+    watts = {name: np.ceil(weights / chip(name).memory_bytes) * chip(name).tdp_watts for name in ("Groq LPU v1", "H100 SXM")}
+    return watts["Groq LPU v1"] / watts["H100 SXM"]
 
 
 @key("11.7")
 def bound_of_deepseek_on_wafers():
-    return 1 / memory_floor(model("DeepSeek-V3").weight_bytes_read(1, "int8"), "Cerebras WSE-3")
+    deepseek = model("DeepSeek-V3")
+    return 1 / memory_floor(deepseek.weight_bytes_read(1, "int8") + deepseek.kv_bytes(32_768, "bf16"), "Cerebras WSE-3")
 
 
 @key("11.8")
