@@ -544,9 +544,9 @@ def rows_that_fill_an_array_of_256():
 # --- chapter 11 -----------------------------------------------------------------------------------------------------
 
 @key("11.1")
-def products_of_mi355x_over_b200():
+def products_of_mi355x_over_b300():
     best = {row["chip"]: row["value"] for row in table("device_peaks") if (row["quantity"], row["dtype"]) == ("matmul_flops", "bf16")}
-    return best["MI355X"] / best["B200 SXM"]
+    return best["MI355X"] / best["B300 SXM"]
 
 
 @key("11.2")
