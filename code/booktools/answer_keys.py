@@ -19,7 +19,7 @@ from siliconomics.markets import gini, h100_equivalents, hhi
 from siliconomics.measurements import achieved, measured, reported
 from siliconomics.network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead, torus_bisection
 from siliconomics.roofline import attainable, memory_floor
-from siliconomics.scaling import doubling_time, growth_per_year, kaplan_loss, lifetime_flops, lifetime_optimal, loss, optimal, tokens_for
+from siliconomics.scaling import doubling_time, growth_fit, growth_per_year, kaplan_loss, lifetime_flops, lifetime_optimal, loss, optimal, tokens_for
 from siliconomics.systolic import systolic_arrival, systolic_tiles, systolic_utilisation
 from siliconomics.tables import table
 from siliconomics.training import BYTES_A_PARAM, bubble_fraction, hfu, mfu, train_run, train_step
@@ -547,9 +547,9 @@ def rows_that_fill_an_array_of_256():
 # --- chapter 11 -----------------------------------------------------------------------------------------------------
 
 @key("11.1")
-def products_of_mi355x_over_b200():
+def products_of_mi355x_over_b300():
     best = {row["chip"]: row["value"] for row in table("device_peaks") if (row["quantity"], row["dtype"]) == ("matmul_flops", "bf16")}
-    return best["MI355X"] / best["B200 SXM"]
+    return best["MI355X"] / best["B300 SXM"]
 
 
 @key("11.2")
@@ -560,14 +560,14 @@ def tax_of_mi325x_against_h200_in_percent():
 
 
 @key("11.3")
-def gain_of_a_gb200_rack_in_percent():
+def share_of_software_in_the_gain_of_rubin_in_percent():
     before, after = (achieved("GB200 (per GPU)", "DeepSeek-R1 offline", date) for date in ("2025-09", "2026"))
-    return 100 * (after / before - 1)
+    return 100 * np.log(after / before) / np.log(achieved("Rubin (per GPU)", "DeepSeek-R1 offline", "2026") / before)
 
 
 @key("11.4")
 def most_a_chip_of_nine_tenths_may_cost():
-    return price_to_match(0.9, 26_268, 7_000, 7_000, 2_000)
+    return price_to_match(0.9, 26_268, 7_000, 7_000, 3_000)
 
 
 @key("11.5")
@@ -576,13 +576,16 @@ def h100s_that_pay_for_rivals():
 
 
 @key("11.6")
-def groq_chips_for_405b():
-    return np.ceil(model("Llama 3.1 405B").weight_bytes("int8") / chip("Groq LPU v1").memory_bytes)
+def power_of_groq_over_mi300x_that_hold_405b():
+    weights = model("Llama 3.1 405B").weight_bytes("int8")
+    watts = {name: np.ceil(weights / chip(name).memory_bytes) * chip(name).tdp_watts for name in ("Groq LPU v1", "MI300X")}
+    return watts["Groq LPU v1"] / watts["MI300X"]
 
 
 @key("11.7")
 def bound_of_deepseek_on_wafers():
-    return 1 / memory_floor(model("DeepSeek-V3").weight_bytes_read(1, "int8"), "Cerebras WSE-3")
+    deepseek = model("DeepSeek-V3")
+    return 1 / memory_floor(deepseek.weight_bytes_read(1, "int8") + deepseek.kv_bytes(32_768, "bf16"), "Cerebras WSE-3")
 
 
 @key("11.8")
@@ -635,7 +638,7 @@ def gpt4s_of_a_tenth_of_google():
 
 @key("12.7")
 def rent_that_recovers_a_tpu():
-    return (depreciation(25_000, 5) + 0.45) / 0.8
+    return (depreciation(25_000, 5) + 0.45) / 0.7
 
 
 @key("12.8")
@@ -653,7 +656,7 @@ def dies_of_the_largest_size():
 
 @key("13.2")
 def yield_of_a_725_mm2_die_in_percent():
-    return 100 * die_yield(725, 0.1, "poisson")
+    return 100 * die_yield(725, 0.12, "poisson")
 
 
 @key("13.3")
@@ -724,22 +727,24 @@ def density_of_sparse_rates():
 
 
 @key("14.6")
-def ten_years_of_two_links_in_percent():
-    return 100 * joint_survival("ai_server", {"NLD": 0.01, "TWN": 0.02}) ** 10
+def ten_years_of_two_links_one_double_in_percent():
+    dutch, one_source = (joint_survival("ai_server", {country: p}) ** 10 for country, p in (("NLD", 0.03), ("TWN", 0.02)))
+    return 100 * dutch * (1 - (1 - one_source) ** 2)
 
 
 @key("14.7")
-def smallest_sets_that_stop_a_product():
-    facts = dict.fromkeys("XYP", {"name": "", "kind": "part"})
-    made = (Share("X", None, "A", 0.7), Share("X", None, "B", 0.3), Share("Y", None, "B", 0.6), Share("Y", None, "C", 0.4))
-    return len(min_cut("P", chain=Chain(facts, (("X", "P", "feeds"), ("Y", "P", "feeds")), made)))
+def minimal_cuts_of_a_product():
+    facts = dict.fromkeys("XYZP", {"name": "", "kind": "part"})
+    made = [Share(part, None, country, share) for part, held in {"X": {"A": 0.7, "B": 0.3}, "Y": {"B": 0.6, "C": 0.4}, "Z": {"D": 0.85, "B": 0.15}}.items()
+            for country, share in held.items()]
+    return len(min_cut("P", chain=Chain(facts, tuple((part, "P", "feeds") for part in "XYZ"), tuple(made))))
 
 
 @key("14.8")
 def nodes_lost_without_wafers():
     own = load_chain()
     dry = Chain(own.nodes, own.edges, (Share("wafer", None, "all", 1.0),))
-    return len(remove(country="all", chain=dry, variants="any").lost)
+    return len(remove(country="all", chain=dry, variants="any").lost) - 1
 
 
 # --- chapter 15 -----------------------------------------------------------------------------------------------------
@@ -759,7 +764,7 @@ def hour_of_an_eighth_of_a_dgx():
 
 @key("15.3")
 def hour_with_interest_and_a_residual():
-    return depreciation(31_250, 5, residual=3125, interest=0.08)
+    return depreciation(31_250, 5, residual=5000, interest=0.08)
 
 
 @key("15.4")
@@ -775,7 +780,7 @@ def yearly_fall_of_a_token_price():
 
 @key("15.6")
 def use_at_which_owning_equals_renting_in_percent():
-    return 100 * tco(31_250, 5, **OWNED).usd_per_hour / 2.35
+    return 100 * tco(31_250, 5, **OWNED).usd_per_hour / 3.00
 
 
 @key("15.7")
@@ -784,10 +789,16 @@ def largest_model_of_a_laptop_in_billions():
 
 
 @key("15.8")
-def seconds_a_token_from_storage():
-    return memory_floor(70e9 * dtype_bytes("int4"), Chip("storage", {"int4": 1.0}, 1.0, 5e9))
+def seconds_a_token_from_memory_and_storage():
+    memory, storage = (Chip(name, {"int4": 1.0}, 1.0, rate) for name, rate in (("memory", 50e9), ("storage", 5e9)))
+    return memory_floor(20e9, memory) + memory_floor(70e9 * dtype_bytes("int4") - 20e9, storage)
 
 
 @key("15.9")
 def chance_of_three_of_ten_in_percent():
     return 100 * sum(comb(10, held) * 0.6**held * 0.4 ** (10 - held) for held in range(4))
+
+
+@key("15.10")
+def upper_end_of_the_factor_of_three_prices():
+    return growth_fit([0, 1, 2], [4.00, 3.00, 2.60])[2]
