@@ -18,7 +18,7 @@ from siliconomics.fleet import (break_even_utilisation, checkpoint_interval, dep
 from siliconomics.markets import gini, h100_equivalents, hhi
 from siliconomics.measurements import achieved, measured, reported
 from siliconomics.network import all_reduce_seconds, bus_bandwidth, local_sgd_overhead, torus_bisection
-from siliconomics.roofline import attainable, memory_floor
+from siliconomics.roofline import attainable, critical_batch, memory_floor
 from siliconomics.scaling import doubling_time, growth_fit, growth_per_year, kaplan_loss, lifetime_flops, lifetime_optimal, loss, optimal, tokens_for
 from siliconomics.systolic import systolic_arrival, systolic_tiles, systolic_utilisation
 from siliconomics.tables import table
@@ -347,7 +347,7 @@ def floor_of_8b_on_a_4090_in_ms():
 
 @key("07.2")
 def mbu_of_mistral_in_percent():
-    return 100 * mbu(1 / 40, "Mistral 7B v0.1", "A100 SXM 40GB", context=1000)
+    return 100 * mbu(1 / 40, "Mistral 7B v0.1", "A100 SXM 40GB", context=4000)
 
 
 @key("07.3")
@@ -380,10 +380,9 @@ def context_where_cache_equals_weights_of_7b():
 
 
 @key("07.8")
-def batch_that_touches_half_of_deepseeks_experts():
+def batch_at_which_deepseeks_experts_turn_compute_bound():
     shape = model("DeepSeek-V3")
-    batches = np.linspace(1, 100, 99_001)
-    return batches[np.searchsorted(shape.distinct_experts(batches), shape.experts / 2)]
+    return critical_batch("H200 SXM", "fp8") * shape.experts / shape.experts_active
 
 
 # --- chapter 08 -----------------------------------------------------------------------------------------------------
@@ -393,8 +392,8 @@ def _of_the_day(quantity: str) -> float:
 
 
 @key("08.1")
-def price_on_a_small_server():
-    return usd_per_mtok(4 * 2.5, 3000)
+def price_on_a_server_of_eight():
+    return usd_per_mtok(8 * 2.5, 3000)
 
 
 @key("08.2")
@@ -404,12 +403,12 @@ def conversations_on_one_h200():
 
 @key("08.3")
 def requests_in_flight():
-    return littles_law(per_second=12, seconds=1.5 + 400 * 0.030)
+    return littles_law(per_second=15, seconds=1.5 + 400 * 0.030)
 
 
 @key("08.4")
 def speed_up_of_the_best_draft():
-    return speculative(0.7, np.arange(1, 11), 0.1)[1].max()
+    return speculative(0.6, np.arange(1, 11), 0.2)[1].max()
 
 
 @key("08.5")
@@ -418,9 +417,9 @@ def deepseeks_margin_on_revenue_in_percent():
 
 
 @key("08.6")
-def least_price_at_50_tokens():
+def least_price_at_100_tokens():
     step = decode("Llama 3.1 70B", "H100 SXM", np.array([[2], [4], [8]]), np.arange(1, 2049), 8192, "fp8", "fp8", usd_per_chip_hour=2)
-    return step.usd_per_mtok[step.fits & (step.tokens_per_second_per_user >= 50)].min()
+    return step.usd_per_mtok[step.fits & (step.tokens_per_second_per_user >= 100)].min()
 
 
 @key("08.7")
@@ -432,7 +431,7 @@ def price_of_input_that_was_computed():
 @key("08.8")
 def rent_at_which_h100_and_v6e_are_equal():
     def full(chip, chips, price):
-        return decode("Llama 3.1 70B", chip, chips, max_batch("Llama 3.1 70B", chip, chips, 8192), 8192, usd_per_chip_hour=price).usd_per_mtok
+        return decode("Llama 3.1 70B", chip, chips, max_batch("Llama 3.1 70B", chip, chips, 4096), 4096, usd_per_chip_hour=price).usd_per_mtok
 
     return full("TPU v6e", 16, 2.70) / full("H100 SXM", 8, 1.0)
 
@@ -483,13 +482,13 @@ def users_at_20_ms():
 
 
 @key("09.6")
-def upper_limit_on_mi300x_in_ms():
-    return 1e3 * decode("Llama 3.1 8B", "MI300X", stack="calibrated").high
+def chance_of_seven_inside_or_fewer_in_percent():
+    return 100 * sum(comb(14, k) * 0.8**k * 0.2 ** (14 - k) for k in range(8))
 
 
 @key("09.7")
-def arithmetic_mean_error_in_percent():
-    return 100 * _dense_errors().mean()
+def geometric_mean_error_in_percent():
+    return 100 * np.exp(np.log(_dense_errors()).mean())
 
 
 @key("09.8")
@@ -506,9 +505,9 @@ def utilisation_of_a_small_product_in_percent():
 
 
 @key("10.2")
-def milliseconds_of_a_layer_on_the_first_tpu():
-    last = systolic_arrival(systolic_tiles(4096, 4096, 256) - 1, 255, 255, 1000, 256)
-    return 1e3 * (last + 1000) / 700e6
+def microseconds_of_a_small_layer_on_the_first_tpu():
+    last = systolic_arrival(systolic_tiles(512, 512, 256) - 1, 255, 255, 1000, 256)
+    return 1e6 * (last + 1000) / 700e6
 
 
 @key("10.3")
@@ -540,8 +539,8 @@ def mfu_that_a_v6e_needs_in_percent():
 
 @key("10.8")
 def rows_that_fill_an_array_of_256():
-    rows = np.arange(1, 1025)
-    return rows[systolic_utilisation(rows, 8192, 8192, 256) >= 0.95][0]
+    rows = np.arange(1, 2049)
+    return rows[systolic_utilisation(rows, 1024, 1024, 256) >= 0.95][0]
 
 
 # --- chapter 11 -----------------------------------------------------------------------------------------------------

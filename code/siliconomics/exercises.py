@@ -82,7 +82,7 @@ def _slip(answer: float, right: float) -> str:
 
 def _width(factor: float) -> float:
     """How near a ratio must come to `factor`: the binary prefixes stand close together."""
-    return TOLERANCE if factor > 1.05 else TOLERANCE / 10
+    return TOLERANCE if factor > 1.1 else TOLERANCE / 10
 
 
 def judge(id: str, answer: float, right: float) -> Feedback:

@@ -136,7 +136,7 @@ def test_code_is_short(nb):
 
 def test_length_of_the_prose(nb):
     text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
-    assert 2000 <= len(prose.CODE_FENCE.sub(" ", text).split()) <= 4500
+    assert 2000 <= len(prose.CODE_FENCE.sub(" ", text).split()) <= 4000
 
 
 def test_there_is_a_chart(nb):
