@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -341,7 +342,7 @@ def broken_chart(tree):
     tree.edit_chart(lambda spec: [part.update(mark="lines") for part in spec.get("layer", [spec])])
 
 
-@gate(site("test_page and not phone"), says="empty chart")
+@gate(site("test_page and 01_claims and not phone"), says="empty chart")
 def empty_chart(tree):
     """a chart whose filter lets no row through"""
     tree.edit_chart(lambda spec: [part.update(transform=[{"filter": "false"}]) for part in spec.get("layer", [spec])])
@@ -493,7 +494,7 @@ def words_too_pale(tree):
     tree.replace("book/_static/book.css", "  --book-muted: #59606d;\n", "  --book-muted: #b0b6c0;\n")
 
 
-@gate(site("axe_finds_nothing and notation and not screen"), says="heading without scope")
+@gate(site("test_page and notation and not phone"), says="heading without scope")
 def headings_without_scope(tree):
     """pages.py no longer says what the headings of a table head"""
     tree.replace("code/booktools/pages.py", "named(scoped(context[\"body\"]))", "named(context[\"body\"])")
@@ -536,7 +537,9 @@ def main(root: Path, names: tuple[str, ...] = ()) -> int:
         if failed := _baseline(root, folder, gates):
             print(f"the unpatched tree is not green, so red would prove nothing\n{failed}")
             return 1
-        open_gates = [one.name for one in gates if not _proved(root, one, folder)]
+        with ThreadPoolExecutor(2) as pool:  # each gate waits for a pytest of its own
+            red = list(pool.map(lambda one: _proved(root, one, folder), gates))
+    open_gates = [one.name for one, closes in zip(gates, red) if not closes]
     print(f"{len(gates) - len(open_gates)} of {len(gates)} gates close, {time.perf_counter() - start:.0f} s")
     return int(bool(open_gates))
 
