@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import venv
 from pathlib import Path
 
@@ -186,6 +188,14 @@ def build_command(*options: str) -> list[str]:
     return [sys.executable, "-c", run, "build", ".", "-W", "-n", "--keep-going", "-q", "--all", *options]
 
 
+def record_build(root: Path, folder: Path) -> None:
+    """Build the pages into `folder`; result.json, which says how it ended, is there when they are."""
+    done = subprocess.run(build_command("--path-output", str(folder)), cwd=root, capture_output=True, text=True, encoding="utf-8")
+    part = folder / "result.part"
+    part.write_text(json.dumps({"returncode": done.returncode, "stderr": done.stderr}), encoding="utf-8")
+    part.replace(folder / "result.json")
+
+
 def html(root: Path) -> int:
     """Build the pages from the stored outputs; every warning is an error."""
     say("building the book ...")
@@ -298,9 +308,22 @@ def test(root: Path, *arguments: str) -> int:
     if code := browser(root):
         return code
     workers = max(2, min(4, os.cpu_count() or 2))
-    return call(
-        sys.executable, "-m", "pytest", "tests", "chapters", "-p", "no:cacheprovider", "-n", str(workers), "--dist", "loadfile",
-        "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", *arguments, cwd=root)
+    command = [sys.executable, "-m", "pytest", "tests", "chapters", "-p", "no:cacheprovider", "-n", str(workers), "--dist", "loadfile",
+               "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", *arguments]
+    return call(*command, cwd=root) if arguments else _while_building(root, command)
+
+
+def _while_building(root: Path, command: list[str]) -> int:
+    """Run `command` while the pages are built beside it, so that no worker need wait for them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        pages = Path(scratch, "book")
+        pages.mkdir()
+        os.environ["BOOK_BUILD"] = str(pages)
+        building = threading.Thread(target=record_build, args=(root, pages))
+        building.start()
+        code = call(*command, cwd=root)
+        building.join()
+        return code
 
 
 def test_slow(root: Path, *arguments: str) -> int:

@@ -1,7 +1,6 @@
 """One build of the book and one browser for all page tests, however many workers run them."""
 import json
 import os
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ PATIENCE = 900  # seconds to wait for another worker's build
 
 
 def build_once(shared: Path) -> SimpleNamespace:
-    """Build the pages into `shared` as `make html` does, unless another worker has begun to: then wait for its result."""
+    """Build the pages into `shared` as `make html` does, unless somebody has begun to, `make test` or another worker: then wait for the result."""
     result = shared / "result.json"
     try:
         shared.mkdir()
@@ -27,10 +26,7 @@ def build_once(shared: Path) -> SimpleNamespace:
             assert time.monotonic() < deadline, "the worker that builds the book has not finished"
             time.sleep(0.5)
     else:
-        done = subprocess.run(tasks.build_command("--path-output", str(shared)), cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
-        part = shared / "result.part"
-        part.write_text(json.dumps({"returncode": done.returncode, "stderr": done.stderr}), encoding="utf-8")
-        part.replace(result)
+        tasks.record_build(ROOT, shared)
     return SimpleNamespace(**json.loads(result.read_text(encoding="utf-8")))
 
 
@@ -40,7 +36,7 @@ def build(tmp_path_factory):
     if given := os.environ.get("BOOK_SITE"):
         return SimpleNamespace(returncode=0, stderr=""), Path(given)
     base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "book"
+    shared = Path(os.environ.get("BOOK_BUILD") or (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "book")
     return build_once(shared), shared / "_build" / "html"
 
 
