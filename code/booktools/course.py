@@ -54,6 +54,7 @@ class ProblemSet:
     week_of_12: int
     exercises: tuple[Exercise, ...]
     points_of_level: dict[str, int]
+    free: tuple[str, ...] = ()  # exercises that turned out to be faulty: whoever hands in gets their points
 
     def points(self, exercise: Exercise) -> int:
         return self.points_of_level[exercise.level]
@@ -182,16 +183,19 @@ def problem_sets(root: Path) -> dict[str, ProblemSet]:
         ids = [str(id) for id in entry["exercises"]]
         if wrong := [id for id in ids if id not in have or id in seen]:
             raise ValueError(f"{SETS}: set {entry['id']} names {', '.join(wrong)}, which no chapter has or another set holds")
+        free = tuple(str(id) for id in entry.get("free", ()))
+        if wrong := [id for id in free if id not in ids]:
+            raise ValueError(f"{SETS}: set {entry['id']} gives the points of {', '.join(wrong)}, which it does not hold")
         seen.update(ids)
         found[entry["id"]] = ProblemSet(entry["id"], entry["title"], entry["week_of_6"], entry["week_of_12"],
-                                        tuple(have[id] for id in ids), text["points"])
+                                        tuple(have[id] for id in ids), text["points"], free)
     return found
 
 
 def problem_set(root: Path, id: str) -> ProblemSet:
     sets = problem_sets(root)
     if id not in sets:
-        raise ValueError(f"no set {id!r}; there are {', '.join(sets)}")
+        raise SystemExit(f"no set {id!r}; there are {', '.join(sets)}")
     return sets[id]
 
 

@@ -58,6 +58,9 @@ def test_a_set_cannot_name_what_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(course, "exercises", lambda root: EXERCISES)
     with pytest.raises(ValueError, match="07.99"):
         course.problem_sets(tmp_path)
+    (tmp_path / course.SETS).write_text('points: {easy: 1}\nsets: [{id: a, title: A, week_of_6: 1, week_of_12: 1, exercises: ["07.1"], free: ["07.2"]}]')
+    with pytest.raises(ValueError, match="07.2"):
+        course.problem_sets(tmp_path)
 
 
 CODE = ["import numpy as np", "a = 1\nb = 2", "def f(x, k=a):\n    y = x + b\n    return y", "rows = [row for row in range(3)]\nrows.append(9)",
