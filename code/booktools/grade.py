@@ -172,7 +172,7 @@ def main(root: Path, words: tuple[str, ...]) -> int:
     parser.add_argument("--roster", type=Path, help="gradebook exported from Canvas, or grading worksheet downloaded from Moodle; then the same is written with the points")
     parser.add_argument("--column", help="name of the assignment's column in Canvas, with its number: 'Set 1 (4711)'")
     parser.add_argument("--workers", type=int, help="submissions at a time (default one a core)")
-    parser.add_argument("--wall", type=float, default=sandbox.Limits.wall_seconds, help="seconds for a submission (default %(default)g); a cell gets a quarter")
+    parser.add_argument("--wall", type=float, default=sandbox.Limits.wall_seconds, help="seconds for a submission (default %(default)g); a cell gets a quarter, and 30 at least")
     parser.add_argument("--trusted", action="store_true", help="run the notebooks without a sandbox, when all of them are your own")
     asked = parser.parse_args(words)
     if not asked.trusted and not sandbox.ensure():
@@ -187,7 +187,7 @@ def main(root: Path, words: tuple[str, ...]) -> int:
 
 def _grade_class(one: course.ProblemSet, asked: argparse.Namespace, out: Path) -> int:
     roster = asked.roster and _roster(asked.roster)
-    limits = sandbox.Limits(wall_seconds=asked.wall, cell_seconds=asked.wall / 4, cpu_seconds=max(1, round(asked.wall)))
+    limits = sandbox.Limits(asked.wall, max(sandbox.Limits.cell_seconds, asked.wall / 4), cpu_seconds=max(1, round(asked.wall)))
     results, failed = batch(one, asked.folder, out / "results", limits, asked.trusted, asked.workers)
     faults = [f"could not be run, and has no result; the same command tries again: {text}" for text in failed]
     if results:
