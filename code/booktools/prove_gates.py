@@ -247,7 +247,7 @@ def answer_key_that_nobody_stored(tree):
 @gate(("tests/course/test_sets.py", "-k", "student"), says="test_student_notebook_holds_no_solution")
 def solutions_for_students(tree):
     """student notebooks with the solutions in them"""
-    tree.replace("code/booktools/course.py", '"Problem set.", _to_answer)', '"Problem set.", _solved)')
+    tree.replace("code/booktools/course.py", "_for_students(one)), _to_answer)", "_for_students(one)), _solved)")
 
 
 # --- stored notebooks ------------------------------------------------------------------------------------------------
