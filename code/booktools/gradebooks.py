@@ -7,9 +7,8 @@ from collections import Counter
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from . import course
-
 if TYPE_CHECKING:
+    from . import course
     from .grade import Result
 
 CANVAS_COLUMNS = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
