@@ -81,8 +81,15 @@ def grade(one: course.ProblemSet, notebook: Path, student: str, limits: sandbox.
     if not outcome.began:
         return f"{student} ({outcome.status})"
     marks = mark(one, outcome)
-    errors = tuple(re.sub(r"[^\w .,:]", "", error) for error in outcome.errors)
+    errors = tuple(re.sub(r"[^\w .,:]", "", error) for error in [*_other_set(one, outcome), *outcome.errors])
     return Result(student, fingerprint(one, notebook), sum(m.earned for m in marks), one.total(), outcome.status, marks, errors)
+
+
+def _other_set(one: course.ProblemSet, outcome: sandbox.Outcome) -> list[str]:
+    """Whether all that was answered belongs elsewhere, as when set 1 is handed in for set 2."""
+    answered = [id for id in outcome.answers if re.fullmatch(r"\d\d\.\d+", id)]
+    mine = {exercise.id for exercise in one.exercises}
+    return [f"all answers are of another set: {', '.join(answered[:3])}"] if answered and mine.isdisjoint(answered) else []
 
 
 def fingerprint(one: course.ProblemSet, notebook: Path) -> str:
@@ -98,7 +105,8 @@ def submissions(folder: Path) -> dict[str, Path]:
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*.ipynb")):
         parts = path.relative_to(folder).parts
-        if not any(part.startswith(".") for part in parts):  # .ipynb_checkpoints
+        hidden = any(part.startswith(".") for part in parts)  # .ipynb_checkpoints
+        if not hidden and path.resolve() == folder.resolve().joinpath(*parts):  # a link could lead to another student's work
             found.setdefault(_student(parts), []).append(path)
     if twice := [f"{student}: {' and '.join(str(path.relative_to(folder)) for path in paths)}" for student, paths in found.items() if len(paths) > 1]:
         raise SystemExit("\n".join(["two submissions of one student; keep one of", *twice]))
@@ -109,10 +117,10 @@ def submissions(folder: Path) -> dict[str, Path]:
 
 def remarks(folder: Path) -> list[str]:
     """What somebody handed in that is no notebook and holds none, and what Canvas says was late."""
-    paths = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    none = [path.name for path in paths if path.suffix != ".ipynb" and not any(path.rglob("*.ipynb"))]
-    late = [path.name for path in paths if (name := CANVAS_FILE.fullmatch(path.name)) and name["late"]]
-    return [f"no notebook, and not graded: {name}" for name in none] + [f"late: {name}" for name in late]
+    taken = {path.relative_to(folder).parts[0] for path in submissions(folder).values()}
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    late = [name for name in names if (found := CANVAS_FILE.fullmatch(name)) and found["late"]]
+    return [f"no notebook, or a link, and not graded: {name}" for name in names if name not in taken] + [f"late: {name}" for name in late]
 
 
 def _student(parts: tuple[str, ...]) -> str:

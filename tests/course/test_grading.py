@@ -186,6 +186,12 @@ def test_what_this_machine_could_not_run_gets_no_mark(set1, tmp_path, monkeypatc
     assert results == [] and failed == ["ana (did not begin, ended early (status 1))"] and not list((tmp_path / "out").iterdir())
 
 
+def test_a_set_handed_in_for_another_is_told(set1, tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "run", lambda *given: sandbox.Outcome("finished", {"04.2": 1.0, "04.4": 2.0}))
+    result = grade.grade(set1, hand_in(tmp_path, ana=program(HONEST)) / "ana.ipynb", "ana", LIMITS)
+    assert result.errors == ("all answers are of another set: 04.2, 04.4",) and gradebooks.notes(set1, [result])[0].startswith("look at ana")
+
+
 def test_an_interrupted_class_says_how_to_go_on(set1, tmp_path, monkeypatch, capsys):
     def interrupted(*given):
         raise KeyboardInterrupt
@@ -245,7 +251,14 @@ def put(folder, names):
 def test_names_of_submissions(tmp_path):
     put(tmp_path, NAMES)
     assert sorted(grade.submissions(tmp_path)) == ["4711", "4712", "4713", "Pat O'Brien", "Zoë Müller", "ana", "bo", "cy (2)"]
-    assert grade.remarks(tmp_path) == ["no notebook, and not graded: di", "no notebook, and not graded: eve.pdf", "late: lee_LATE_4711_99_set1.ipynb"]
+    assert grade.remarks(tmp_path) == ["no notebook, or a link, and not graded: di", "no notebook, or a link, and not graded: eve.pdf", "late: lee_LATE_4711_99_set1.ipynb"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right of their own there")
+def test_a_link_to_the_work_of_another_is_no_submission(tmp_path):
+    put(tmp_path, ["ana.ipynb"])
+    (tmp_path / "thief.ipynb").symlink_to(tmp_path / "ana.ipynb")
+    assert list(grade.submissions(tmp_path)) == ["ana"] and "thief.ipynb" in grade.remarks(tmp_path)[0]
 
 
 @pytest.mark.parametrize("names, said", [(["a.ipynb", "a/x.ipynb", "b/1.ipynb", "b/2.ipynb"], "(?s)a: .*b: "), (["=cmd.ipynb"], "rename"), (["+1.ipynb"], "rename"), ([], "no notebook")])
