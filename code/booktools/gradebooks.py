@@ -95,6 +95,7 @@ def by_exercise(one: course.ProblemSet, results: list[Result]) -> str:
 
 def notes(one: course.ProblemSet, results: list[Result]) -> list[str]:
     """What to look at: submissions that were stopped or have nothing but errors, and exercises that fewer than half got right."""
-    odd = [f"look at {r.student}: {'; '.join([r.status, *r.errors[:1]])}" for r in results if r.status != "finished" or (r.errors and not r.earned)]
+    odd = [f"look at {r.student}: {'; '.join([r.status, *r.errors[:1]])}" for r in results
+           if r.status != "finished" or (r.errors and not r.earned) or any(error.endswith("TookTooLong") for error in r.errors)]
     right = {e.id: sum(r.marks[place].earned > 0 for r in results) for place, e in enumerate(one.exercises)}
     return odd + [f"fewer than half are right in {id}: {count} of {len(results)}" for id, count in right.items() if 2 * count < len(results)]

@@ -111,8 +111,9 @@ def test_typical_slips_cost_their_points_and_are_named(graded, set1):
     assert "factor of 2" in said["01.1"] and "bits or bytes" in said["01.4"] and "sparse" in said["02.4"] and "GiB" in said["03.6"]
 
 
-def test_endless_loop_costs_its_own_cell(graded):
+def test_endless_loop_costs_its_own_cell(graded, set1):
     assert graded["loop"].status == "finished" and graded["loop"].errors == ("code cell 2: TookTooLong",) and graded["loop"].earned == 3
+    assert gradebooks.notes(set1, [graded["loop"]])[0] == "look at loop: finished; code cell 2: TookTooLong"
 
 
 def test_a_loop_that_cannot_be_interrupted_is_stopped_and_keeps_what_it_had(graded):
