@@ -36,6 +36,7 @@ class Exercise:
 
     id: str
     title: str
+    chapter: str
     statement: str
     level: str
     minutes: int
@@ -54,6 +55,8 @@ class ProblemSet:
     week_of_12: int
     exercises: tuple[Exercise, ...]
     points_of_level: dict[str, int]
+    package: str  # what pip installs
+    free: tuple[str, ...] = ()  # exercises that turned out to be faulty: whoever hands in gets their points
 
     def points(self, exercise: Exercise) -> int:
         return self.points_of_level[exercise.level]
@@ -77,17 +80,21 @@ def _of_chapter(nb: nbformat.NotebookNode) -> list[Exercise]:
     found, code = [], []
     for cell, after in zip(nb.cells, [*nb.cells[1:], None]):
         if "exercise" in notebooks.tags(cell):
-            found.append(_exercise(cell, after, code))
+            found.append(_exercise(chapter_title(nb), cell, after, code))
         elif cell.cell_type == "code" and "solution" not in notebooks.tags(cell):
             code.append(cell.source)
     return found
 
 
-def _exercise(cell: nbformat.NotebookNode, solution: nbformat.NotebookNode, code: list[str]) -> Exercise:
+def chapter_title(nb: nbformat.NotebookNode) -> str:
+    return nb.cells[0].source.splitlines()[0].removeprefix("# ").split(" · ", 1)[1]
+
+
+def _exercise(chapter: str, cell: nbformat.NotebookNode, solution: nbformat.NotebookNode, code: list[str]) -> Exercise:
     tags, match = notebooks.tags(cell), DIRECTIVE.search(cell.source)
     value = lambda pattern: next(m[1] for tag in tags if (m := re.fullmatch(pattern, tag)))  # noqa: E731
     return Exercise(
-        id=value(r"id-(.+)"), title=match["title"], statement=_plain(OPTION.sub("", match["body"])),
+        id=value(r"id-(.+)"), title=match["title"], chapter=chapter, statement=_plain(OPTION.sub("", match["body"])),
         level=next(level for level in LEVELS if level in tags), minutes=int(value(r"(\d+)min")), objective=int(value(r"obj-(\d)")),
         solution=solution, setup=tuple(needed(code, solution.source)))
 
@@ -177,21 +184,24 @@ def _whole(node: ast.AST) -> bool:
 def problem_sets(root: Path) -> dict[str, ProblemSet]:
     """The sets of sets.yml; an exercise that no chapter has, or that two sets claim, is an error."""
     text = yaml.safe_load((root / SETS).read_text(encoding="utf-8"))
-    have, found, seen = exercises(root), {}, set()
+    have, package, found, seen = exercises(root), _requirements(root).splitlines()[-1], {}, set()
     for entry in text["sets"]:
         ids = [str(id) for id in entry["exercises"]]
         if wrong := [id for id in ids if id not in have or id in seen]:
             raise ValueError(f"{SETS}: set {entry['id']} names {', '.join(wrong)}, which no chapter has or another set holds")
+        free = tuple(str(id) for id in entry.get("free", ()))
+        if wrong := [id for id in free if id not in ids]:
+            raise ValueError(f"{SETS}: set {entry['id']} gives the points of {', '.join(wrong)}, which it does not hold")
         seen.update(ids)
         found[entry["id"]] = ProblemSet(entry["id"], entry["title"], entry["week_of_6"], entry["week_of_12"],
-                                        tuple(have[id] for id in ids), text["points"])
+                                        tuple(have[id] for id in ids), text["points"], package, free)
     return found
 
 
 def problem_set(root: Path, id: str) -> ProblemSet:
     sets = problem_sets(root)
     if id not in sets:
-        raise ValueError(f"no set {id!r}; there are {', '.join(sets)}")
+        raise SystemExit(f"no set {id!r}; there are {', '.join(sets)}")
     return sets[id]
 
 
@@ -204,12 +214,24 @@ def _finish(one: ProblemSet, cells: list[nbformat.NotebookNode]) -> nbformat.Not
     return new_notebook(cells=cells, metadata=notebooks.NOTEBOOK_METADATA)
 
 
-def _opening(one: ProblemSet, audience: str) -> nbformat.NotebookNode:
-    return new_markdown_cell(
-        f"# {one.title}\n\n{audience} {len(one.exercises)} exercises, {one.total()} points, about {one.minutes()} minutes of work.\n\n"
-        "Replace each `...` by your computation. The value of `answer` at the end of a cell is what is marked, to 1 %; what you print is not. "
-        "`si.check` tells you whether it is right, and if not what kind of slip it looks like. Peaks are dense, bandwidths count one "
-        "direction, units are SI unless the exercise says otherwise.")
+CONVENTIONS = "Peaks are dense, bandwidths count one direction, units are SI unless the exercise says otherwise."
+
+
+def _opening(one: ProblemSet, audience: str, text: str) -> nbformat.NotebookNode:
+    return new_markdown_cell(f"# {one.title}\n\n{audience} {len(one.exercises)} exercises, {one.total()} points, about {one.minutes()} minutes of work.\n\n{text}")
+
+
+def _for_students(one: ProblemSet) -> str:
+    return (f"Read the chapters first that are named below. The first cell needs Python 3.11 or newer and the package: `pip install \"{one.package}\"`.\n\n"
+            "Replace each `...` by your computation. The value of `answer` at the end of a cell is what is marked, to 1 %: one number, in the unit that the "
+            "exercise asks for. What you print is not marked, and a question in words you answer for yourself. `si.check` tells you whether the number is right, "
+            f"and if not what kind of slip it looks like. {CONVENTIONS} A key in brackets, such as [hoffmann2022], names a source in the book's bibliography.\n\n"
+            "Before you hand in, restart the kernel and run all cells. What is marked is one such run, without a network: what a cell uses must stand above it, "
+            "and a cell that never ends costs its own exercise. Hand in this file with all its cells.")
+
+
+FOR_INSTRUCTORS = (f"Each cell computes `answer`, where the students' notebook has `...`; it is right to 1 %. {CONVENTIONS} "
+                   "What a cell prints beside the number answers the questions in words, which nobody marks.")
 
 
 def _imports(one: ProblemSet) -> nbformat.NotebookNode:
@@ -244,27 +266,27 @@ def _by_chapter(one: ProblemSet) -> dict[str, list[Exercise]]:
     return groups
 
 
-def _notebook(one: ProblemSet, audience: str, cell_of) -> nbformat.NotebookNode:
-    cells = [_opening(one, audience), _imports(one)]
+def _notebook(one: ProblemSet, opening: nbformat.NotebookNode, cell_of) -> nbformat.NotebookNode:
+    cells = [opening, _imports(one)]
     for chapter, group in _by_chapter(one).items():
-        cells += [new_markdown_cell(f"## Chapter {int(chapter)}"), *_chapter_setup(group)]
+        cells += [new_markdown_cell(f"## Chapter {int(chapter)} · {group[0].chapter}"), *_chapter_setup(group)]
         cells += [cell for exercise in group for cell in (_statement(one, exercise), cell_of(exercise))]
     return _finish(one, cells)
 
 
 def student(one: ProblemSet) -> nbformat.NotebookNode:
-    return _notebook(one, "Problem set.", _to_answer)
+    return _notebook(one, _opening(one, "Problem set.", _for_students(one)), _to_answer)
 
 
 def instructor(one: ProblemSet) -> nbformat.NotebookNode:
-    return _notebook(one, "Problem set with solutions, for instructors.", _solved)
+    return _notebook(one, _opening(one, "Problem set with solutions, for instructors.", FOR_INSTRUCTORS), _solved)
 
 
 def otter_master(one: ProblemSet) -> nbformat.NotebookNode:
     """The form that `otter assign` takes apart into a student notebook and an autograder archive."""
     config = "\n".join(["# ASSIGNMENT CONFIG", "init_cell: true", "export_cell: false", "check_all_cell: false", "generate:",
                         "  show_stdout: false", "requirements: requirements.txt", "tests:", "  files: false"])
-    cells = [new_raw_cell(config), _opening(one, "Problem set."), _imports(one)]
+    cells = [new_raw_cell(config), _opening(one, "Problem set.", _for_students(one)), _imports(one)]
     for group in _by_chapter(one).values():
         cells += [*_chapter_setup(group), *(cell for exercise in group for cell in _question(one, exercise))]
     return _finish(one, cells)

@@ -22,10 +22,6 @@ CLAIM = re.compile(r"\b[A-Z]\d{2}\b")
 READING = re.compile(r"Reading takes (\d+) minutes")
 
 
-def chapter_title(nb) -> str:
-    return nb.cells[0].source.splitlines()[0].removeprefix("# ").split(" · ", 1)[1]
-
-
 def reading_minutes(nb) -> int:
     return int(next(m[1] for cell in nb.cells if (m := READING.search(cell.source))))
 
@@ -90,7 +86,7 @@ class Plan(CourseTable):
         for week, entry in enumerate(plan["weeks"], start=1):
             paths = [path for number in entry["chapters"] for path in notebooks.chapters(ROOT, str(number))]
             read = [notebooks.read(path) for path in paths]
-            titles = self.linked([(f"chapters/{path.stem}", f"{int(path.stem[:2])} {chapter_title(nb)}", "") for path, nb in zip(paths, read)])
+            titles = self.linked([(f"chapters/{path.stem}", f"{int(path.stem[:2])} {course.chapter_title(nb)}", "") for path, nb in zip(paths, read)])
             yield [str(week), titles, str(sum(map(reading_minutes, read))), plain_text(entry["class"]), due.get(week, "")]
 
 
@@ -105,7 +101,7 @@ class Map(CourseTable):
             nb, stem = notebooks.read(path), path.stem
             mine = [e for id, e in course.exercises(ROOT).items() if id[:2] == stem[:2]]
             settled = claims_of(nb.cells[0].source)
-            yield [self.link(f"chapters/{stem}", f"{int(stem[:2])} {chapter_title(nb)}"), "all of the chapter", f"{len(mine)}", self.claims(settled)]
+            yield [self.link(f"chapters/{stem}", f"{int(stem[:2])} {course.chapter_title(nb)}"), "all of the chapter", f"{len(mine)}", self.claims(settled)]
             for number, objective in enumerate(objectives(nb), start=1):
                 chosen = [e for e in mine if e.objective == number]
                 named = claims_of(" ".join(e.statement + e.solution.source for e in chosen))

@@ -37,7 +37,8 @@ def plain(text: str) -> str:
     """Markdown without what only the book's pages understand: citations go, links become their text."""
     text = re.sub(r"\s*\{cite(?::\w+)?\}`[^`]+`", "", text)
     text = re.sub(r"\{\w+(?::\w+)?\}`([^`]+)`", r"\1", text)
-    return re.sub(r"(?<!!)\[([^\]]+)\]\([^)]+\)", r"\1", text).strip()
+    text = re.sub(r"(?<!!)\[([^\]]+)\]\([^)]+\)", r"\1", text).strip()
+    return text.replace(r"\$", r"\\$")  # Markdown takes one backslash; MathJax needs the other, or two prices are a formula
 
 
 def slide(source: str, kind: str = "subslide") -> nbformat.NotebookNode:
@@ -45,7 +46,8 @@ def slide(source: str, kind: str = "subslide") -> nbformat.NotebookNode:
 
 
 def shown(markup: str, kind: str) -> nbformat.NotebookNode:
-    """A piece of HTML on a slide, as the output of a cell without source."""
+    """A piece of HTML on a slide, as the output of a cell without source; a dollar in it is money."""
+    markup = f'<div class="mathjax_ignore">{markup}</div>'
     return new_code_cell("", outputs=[new_output("display_data", data={"text/html": markup})], metadata={"slideshow": {"slide_type": kind}})
 
 

@@ -248,7 +248,25 @@ def answer_key_that_nobody_stored(tree):
 @gate(("tests/course/test_sets.py", "-k", "student"), says="test_student_notebook_holds_no_solution")
 def solutions_for_students(tree):
     """student notebooks with the solutions in them"""
-    tree.replace("code/booktools/course.py", '"Problem set.", _to_answer)', '"Problem set.", _solved)')
+    tree.replace("code/booktools/course.py", "_for_students(one)), _to_answer)", "_for_students(one)), _solved)")
+
+
+@gate(("tests/course/test_grading.py", "-k", "could_not_run"), says="test_what_this_machine_could_not_run_gets_no_mark")
+def zero_for_a_fault_of_the_machine(tree):
+    """a sandbox that did not start, stored as a submission without answers"""
+    tree.replace("code/booktools/sandbox.py", ", began=False)", ")")
+
+
+@gate(("tests/course/test_grading.py", "-k", "amiss"), says="test_what_is_amiss_in_a_roster_is_told_and_the_others_are_written")
+def submission_lost_in_silence(tree):
+    """a submission that the roster does not know and nobody names"""
+    tree.replace("code/booktools/gradebooks.py", "return lost + wrong", "return wrong")
+
+
+@gate(("tests/course/test_decks.py",), says="test_a_price_is_no_formula")
+def two_prices_set_as_a_formula(tree):
+    """slides whose dollars MathJax takes for formulas"""
+    tree.replace("code/booktools/decks.py", 'return text.replace(r"\\$", r"\\\\$")', "return text")
 
 
 # --- stored notebooks ------------------------------------------------------------------------------------------------

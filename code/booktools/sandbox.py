@@ -36,6 +36,7 @@ class Limits:
     """What one submission may use."""
 
     wall_seconds: float = 120
+    cell_seconds: float = 30
     cpu_seconds: int = 60
     memory_bytes: int = 3_000_000_000  # numpy, numba and pandas reserve address space that they never touch
     file_bytes: int = 64_000_000
@@ -48,11 +49,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a submission handed back: how it ended, its answers (a number, or the name of what is none), its errors."""
+    """What a submission handed back: how it ended, its answers (a number, or the name of what is none), its errors, and whether it ran at all."""
 
     status: str
     answers: dict[str, float | str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    began: bool = True
 
 
 def ensure() -> bool:
@@ -116,7 +118,7 @@ def write_dummies(path: Path) -> Path:
 def command(notebook: Path, descriptor: int, limits: Limits, dummies: Path) -> list[str]:
     inside = Path("/home/student/submission.ipynb")
     return [*_walls(limits.file_bytes), *_book(dummies), "--ro-bind", str(notebook.resolve()), str(inside), "--remount-ro", "/", "--",
-            sys.executable, str(RUNNER), str(inside), str(descriptor), limits.inside()]
+            sys.executable, str(RUNNER), str(inside), str(descriptor), limits.inside(), str(limits.cell_seconds)]
 
 
 def run(notebook: Path, limits: Limits = Limits(), trusted: bool = False) -> Outcome:
@@ -126,7 +128,7 @@ def run(notebook: Path, limits: Limits = Limits(), trusted: bool = False) -> Out
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as answers, _cgroup(limits) as join:
         descriptor = answers.fileno()
         if trusted:
-            words = [sys.executable, str(RUNNER), str(notebook.resolve()), str(descriptor), limits.inside()]
+            words = [sys.executable, str(RUNNER), str(notebook.resolve()), str(descriptor), limits.inside(), str(limits.cell_seconds)]
         else:
             words = join + command(notebook, descriptor, limits, write_dummies(Path(folder, "answers.json")))
         ended = _wait(words, descriptor, limits.wall_seconds, folder)
@@ -143,7 +145,7 @@ def _wait(words: list[str], descriptor: int, seconds: float, folder: str) -> str
     except subprocess.TimeoutExpired:
         running.kill()
         running.wait()
-        return f"stopped after {seconds:g} seconds"
+        return f"was stopped after {seconds:g} seconds"
     return "finished" if code == 0 else f"ended early (status {code})"
 
 
@@ -154,7 +156,7 @@ def read(text: bytes, ended: str) -> Outcome:
             sent = json.loads(line)
             answers = {str(id): _value(value) for id, value in sent["answers"].items()}
             return Outcome(ended, answers, [str(error)[:200] for error in list(sent["errors"])[:20]])
-    return Outcome(f"no answers came back, {ended}")
+    return Outcome(f"did not begin, {ended}", began=False)
 
 
 def _value(sent) -> float | str:

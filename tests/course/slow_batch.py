@@ -30,8 +30,8 @@ def expected(one, number):
 def room(tmp_path_factory, set1):
     folder = tmp_path_factory.mktemp("class")
     hand_in(folder / "in", **{f"student{n:03d}": solved(set1, wrong(n)(set1)) for n in range(CLASS)})
-    names = [f"Student {n},{9000 + n},sis{n},student{n:03d},A" for n in range(CLASS + 1)]
-    (folder / "roster.csv").write_text("Student,ID,SIS User ID,SIS Login ID,Section\n" + "\n".join(names) + "\n", encoding="utf-8")
+    names = [f"Student {n},{9000 + n},sis{n},student{n:03d},A," for n in range(CLASS + 1)]
+    (folder / "roster.csv").write_text("Student,ID,SIS User ID,SIS Login ID,Section,Set 1 (1)\n" + "\n".join(names) + "\n", encoding="utf-8")
     return folder
 
 

@@ -3,20 +3,28 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 import threading
 import time
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from booktools import course, grade, sandbox, tasks
+from booktools import course, grade, gradebooks, sandbox, tasks
 from classroom import hand_in, program, solved
 
-LIMITS = sandbox.Limits(wall_seconds=40, cpu_seconds=6)
+LIMITS = sandbox.Limits(wall_seconds=40, cell_seconds=10, cpu_seconds=15)
 WRONG = {"01.1": 2, "01.4": 1 / 8, "02.4": 0.5, "03.6": 2**30 / 1e9}  # typical slips
 HONEST = 'answers = {"01.1": 7000 * 90 * 24 * 2 / 1e6}'
 LOOP = "while True:\n    pass"
+DEAF = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
+TYPES = """
+import numpy as np
+answers = {"01.1": "30.24", "01.3": np.float32(57 / 63), "01.4": None, "01.7": np.complex64(33.4), "02.3": np.bool_(True), "02.4": np.array([1.3])}
+"""
 EAT = "hoard = []\nwhile True:\n    hoard.append(bytearray(1 << 28))"
 SEEK = """
 import os, socket, siliconomics as si
@@ -73,11 +81,15 @@ def graded(bwrap, set1, tmp_path_factory, canary, port):
     """The results of a small class, by student, and the seconds that it took."""
     room = tmp_path_factory.mktemp("class")
     folder = hand_in(
-        room / "in", full=solved(set1), empty=course.student(set1), slips=solved(set1, WRONG), loop=program(HONEST, LOOP),
+        room / "in", full=solved(set1), empty=course.student(set1), slips=solved(set1, WRONG), loop=program(HONEST, LOOP, 'answers["01.3"] = 57 / 63'), deaf=program(HONEST, DEAF),
+        gone=program(HONEST, "del answers"), types=program(TYPES),
         hog=program(HONEST, EAT, 'answers["01.3"] = 57 / 63'), spy=spy(port, canary))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SECRET_OF_THE_GRADER", "x")
-        return {result.student: result for result in grade.batch(set1, folder, room / "out", LIMITS)}
+        (folder / "paper.ipynb").write_text("%PDF-1.4")
+        results, failed = grade.batch(set1, folder, room / "out", LIMITS)
+        assert not failed
+        return {result.student: result for result in results}
 
 
 def missed(result):
@@ -99,8 +111,25 @@ def test_typical_slips_cost_their_points_and_are_named(graded, set1):
     assert "factor of 2" in said["01.1"] and "bits or bytes" in said["01.4"] and "sparse" in said["02.4"] and "GiB" in said["03.6"]
 
 
-def test_endless_loop_is_stopped_and_keeps_what_it_had(graded):
-    assert "ended early" in graded["loop"].status and graded["loop"].earned == 1
+def test_endless_loop_costs_its_own_cell(graded, set1):
+    assert graded["loop"].status == "finished" and graded["loop"].errors == ("code cell 2: TookTooLong",) and graded["loop"].earned == 3
+    assert gradebooks.notes(set1, [graded["loop"]])[0] == "look at loop: finished; code cell 2: TookTooLong"
+
+
+def test_a_loop_that_cannot_be_interrupted_is_stopped_and_keeps_what_it_had(graded):
+    assert "ended early" in graded["deaf"].status and graded["deaf"].errors == ("code cell 2: did not end",) and graded["deaf"].earned == 1
+
+
+def test_what_is_no_notebook_or_has_no_answers_is_told(graded):
+    assert graded["paper"].errors == ("the file is no notebook",) and graded["paper"].earned == 0
+    assert graded["gone"].errors == ("at the end there is no dictionary answers",) and graded["gone"].earned == 0
+
+
+def test_only_numbers_are_answers_and_a_mark_keeps_what_was_given(graded):
+    given = {m.exercise: m.given for m in graded["types"].marks}
+    assert given == {**dict.fromkeys(given), "01.1": "str", "01.3": pytest.approx(57 / 63), "01.4": "NoneType", "01.7": "complex", "02.3": "bool", "02.4": "ndarray"}
+    first, second = graded["types"].marks[:2]
+    assert graded["types"].earned == second.earned == 2 and first.right == pytest.approx(30.24) and "but str" in first.feedback
 
 
 def test_memory_eater_is_held_and_goes_on(graded):
@@ -137,7 +166,7 @@ def test_a_sleeper_meets_the_wall_and_its_children_end(bwrap, tmp_path):
     nb = program(HONEST, "import os, time\nfor _ in range(3):\n    os.fork()\nanswers['01.3'] = 57 / 63", "time.sleep(600)")
     start = time.monotonic()
     outcome = sandbox.run(hand_in(tmp_path, sleeper=nb) / "sleeper.ipynb", sandbox.Limits(wall_seconds=6))
-    assert time.monotonic() - start < 30 and outcome.status == "stopped after 6 seconds" and outcome.answers["01.3"] == pytest.approx(57 / 63)
+    assert time.monotonic() - start < 30 and outcome.status == "was stopped after 6 seconds" and outcome.errors == ["code cell 3: did not end"] and outcome.answers["01.3"] == pytest.approx(57 / 63)
 
 
 # --- no bubblewrap ---------------------------------------------------------------------------------------------------
@@ -150,6 +179,27 @@ def test_without_bubblewrap_nothing_runs(tmp_path, monkeypatch, capsys):
         sandbox.run(folder / "a.ipynb")
     assert grade.main(Path(__file__).parents[2], ("set1", str(folder))) == 1 and "--trusted" in capsys.readouterr().out
     assert not (tmp_path / "ran").exists()
+
+
+def test_what_this_machine_could_not_run_gets_no_mark(set1, tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "run", lambda *given: sandbox.read(b"", "ended early (status 1)"))
+    results, failed = grade.batch(set1, hand_in(tmp_path / "in", ana=program(HONEST)), tmp_path / "out", LIMITS)
+    assert results == [] and failed == ["ana (did not begin, ended early (status 1))"] and not list((tmp_path / "out").iterdir())
+
+
+def test_a_set_handed_in_for_another_is_told(set1, tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "run", lambda *given: sandbox.Outcome("finished", {"04.2": 1.0, "04.4": 2.0}))
+    result = grade.grade(set1, hand_in(tmp_path, ana=program(HONEST)) / "ana.ipynb", "ana", LIMITS)
+    assert result.errors == ("all answers are of another set: 04.2, 04.4",) and gradebooks.notes(set1, [result])[0].startswith("look at ana")
+
+
+def test_an_interrupted_class_says_how_to_go_on(set1, tmp_path, monkeypatch, capsys):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(grade, "batch", interrupted)
+    monkeypatch.setattr(sandbox, "ensure", lambda: True)
+    assert grade.main(Path(__file__).parents[2], ("set1", str(tmp_path))) == 130 and "goes on" in capsys.readouterr().out
 
 
 # --- what comes back is text from strangers --------------------------------------------------------------------------
@@ -179,42 +229,105 @@ def test_odd_answers_get_nothing(set1, given, said):
     assert first.earned == 0 and said in first.feedback
 
 
+def test_a_faulty_exercise_gives_its_points_to_everybody(set1, tmp_path):
+    faulty, (notebook,) = replace(set1, free=("01.4",)), hand_in(tmp_path, ana=program(HONEST)).iterdir()
+    marks = grade.mark(faulty, sandbox.Outcome("finished", {"01.4": 7.0}))
+    assert {m.exercise: m.earned for m in marks if m.earned} == {"01.4": 2} and marks[2].given == 7.0
+    assert grade.fingerprint(faulty, notebook) != grade.fingerprint(set1, notebook)
+
+
 # --- names and gradebooks --------------------------------------------------------------------------------------------
 
-def test_names_of_submissions(tmp_path):
-    for name in ("ana.ipynb", "bo/set1.ipynb", "lee_LATE_4711_99_set1.ipynb", ".ipynb_checkpoints/ana.ipynb"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("{}")
-    assert sorted(grade.submissions(tmp_path)) == ["4711", "ana", "bo"]
+UMLAUT = unicodedata.normalize("NFD", "Zoë Müller")
+NAMES = ["ana.ipynb", "bo/set1.ipynb", "lee_LATE_4711_99_set1.ipynb", "Pat O'Brien.ipynb", "Mo Li_4712_assignsubmission_file_/x.ipynb",
+         "Mo Ku_4713_assignsubmission_file_set1.ipynb", f"{UMLAUT}.ipynb", "cy (2).ipynb", ".ipynb_checkpoints/ana.ipynb", "eve.pdf", "di/set1.py"]
 
 
-@pytest.mark.parametrize("names", [["a.ipynb", "a/x.ipynb"], ["=cmd.ipynb"], ["+1.ipynb"], []])
-def test_names_that_a_gradebook_cannot_take(tmp_path, names):
+def put(folder, names):
     for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("{}")
-    with pytest.raises(SystemExit):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("{}")
+
+
+def test_names_of_submissions(tmp_path):
+    put(tmp_path, NAMES)
+    assert sorted(grade.submissions(tmp_path)) == ["4711", "4712", "4713", "Pat O'Brien", "Zoë Müller", "ana", "bo", "cy (2)"]
+    assert grade.remarks(tmp_path) == ["no notebook, or a link, and not graded: di", "no notebook, or a link, and not graded: eve.pdf", "late: lee_LATE_4711_99_set1.ipynb"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right of their own there")
+def test_a_link_to_the_work_of_another_is_no_submission(tmp_path):
+    put(tmp_path, ["ana.ipynb"])
+    (tmp_path / "thief.ipynb").symlink_to(tmp_path / "ana.ipynb")
+    assert list(grade.submissions(tmp_path)) == ["ana"] and "thief.ipynb" in grade.remarks(tmp_path)[0]
+
+
+@pytest.mark.parametrize("names, said", [(["a.ipynb", "a/x.ipynb", "b/1.ipynb", "b/2.ipynb"], "(?s)a: .*b: "), (["=cmd.ipynb"], "rename"), (["+1.ipynb"], "rename"), ([], "no notebook")])
+def test_names_that_a_gradebook_cannot_take(tmp_path, names, said):
+    put(tmp_path, names)
+    with pytest.raises(SystemExit, match=said):
         grade.submissions(tmp_path)
 
 
-RESULTS = [grade.Result("4711", "", 13, 20, "stopped after 6 seconds", (grade.Mark("01.1", 1, 0, "01.1: not yet, too large"),), ("code cell 2: KeyError",))]
-ROSTER = "Student,ID,SIS User ID,SIS Login ID,Section\n    Points Possible,,,,\nLee,4711,s1,lee,A\nMo,4712,s2,mo,A\n"
+MARKS = (grade.Mark("01.1", 1, 0, "01.1: not yet, too large", 60.0, 30.24), *(grade.Mark("", 2, 2, "", 1.0, 1.0) for _ in range(9)))
+RESULTS = [grade.Result("4711", "", 13, 20, "was stopped after 6 seconds", MARKS, ("code cell 2, 01.3: KeyError",))]
+SAID = "The notebook was stopped after 6 seconds. 01.1: not yet, too large. Error: code cell 2, 01.3: KeyError."
+ROSTER = "Student,ID,SIS User ID,SIS Login ID,Section,Set 1 (99)\n    Points Possible,,,,,20\nLee,4711,s1,lee,A,\nMo,4712,s2,mo,A,\n"
+WORKSHEET = ("Identifier,Full name,Email address,Grade,Maximum Grade,Last modified (grade),Feedback comments\n"
+             'Participant 4711,Lee,lee@x.edu,,20.00,"Friday, 6 May",\nParticipant 4712,Mo,mo@x.edu,,20.00,-,\n')
 
 
-def test_moodle_gradebook(set1):
-    rows = list(csv.DictReader(io.StringIO(grade.moodle(set1, RESULTS))))
-    assert rows == [{"username": "4711", set1.title: "13", "feedback": "The notebook stopped after 6 seconds. 01.1: not yet, too large. Error in code cell 2: KeyError."}]
+def test_plain_gradebook(set1):
+    rows = list(csv.DictReader(io.StringIO(gradebooks.plain(set1, RESULTS))))
+    assert rows == [{"username": "4711", set1.title: "13", "feedback": SAID}]
 
 
 def test_canvas_gradebook(set1):
-    rows = list(csv.reader(io.StringIO(grade.canvas(set1, RESULTS, ROSTER, "Set 1 (99)"))))
-    assert rows[0] == [*grade.CANVAS_COLUMNS, "Set 1 (99)"] and rows[1][-1] == "20"
+    name, text, amiss = gradebooks.filled(set1, RESULTS, ROSTER, "Set 1 (99)")
+    rows = list(csv.reader(io.StringIO(text)))
+    assert name == "canvas.csv" and amiss == [] and rows[0] == [*gradebooks.CANVAS_COLUMNS, "Set 1 (99)"] and rows[1][-1] == "20"
     assert rows[2:] == [["Lee", "4711", "s1", "lee", "A", "13"], ["Mo", "4712", "s2", "mo", "A", ""]]
 
 
-def test_canvas_gradebook_misses_nobody(set1):
-    with pytest.raises(SystemExit, match="4711"):
-        grade.canvas(set1, RESULTS, ROSTER.replace("4711", "4799"), "Set 1")
+@pytest.mark.parametrize("called", ["4711", "lee@x.edu"])
+def test_moodle_worksheet(set1, called):
+    name, text, amiss = gradebooks.filled(set1, [replace(RESULTS[0], student=called)], WORKSHEET, "")
+    rows = list(csv.reader(io.StringIO(text)))
+    assert name == "moodle.csv" and amiss == [] and rows[0] == next(csv.reader([WORKSHEET.splitlines()[0]]))
+    assert rows[1:] == [["Participant 4711", "Lee", "lee@x.edu", "13", "20.00", "Friday, 6 May", SAID], ["Participant 4712", "Mo", "mo@x.edu", "", "20.00", "-", ""]]
+
+
+@pytest.mark.parametrize("roster, column, said", [
+    (ROSTER.replace("4711", "4799"), "Set 1 (99)", "not in the roster.* 4711"), (ROSTER, "Set 2", "new assignment"),
+    (ROSTER.replace(",20", ",100"), "Set 1 (99)", "100 points and the set to 20"), (WORKSHEET.replace("20.00", "100.00"), "", "100.00 points"), (WORKSHEET.replace("4711", "1"), "", "not in the roster")])
+def test_what_is_amiss_in_a_roster_is_told_and_the_others_are_written(set1, roster, column, said):
+    second = replace(RESULTS[0], student="4712", earned=7)
+    _, text, amiss = gradebooks.filled(set1, [*RESULTS, second], roster, column)
+    assert len(amiss) == 1 and re.search(said, amiss[0]) and ",7" in text
+
+
+def test_two_names_of_one_student_are_told(set1):
+    _, text, amiss = gradebooks.filled(set1, [*RESULTS, replace(RESULTS[0], student="lee", earned=7)], ROSTER, "Set 1 (99)")
+    assert ",13" in text and len(amiss) == 1 and "lee (7 points)" in amiss[0]
+
+
+@pytest.mark.parametrize("text", [ROSTER.replace(",", ";"), "", "a,b\n1,2\n"])
+def test_a_roster_of_neither_kind_is_refused(set1, text):
+    with pytest.raises(SystemExit, match="neither"):
+        gradebooks.filled(set1, RESULTS, text, "Set 1 (99)")
+
+
+def test_a_roster_that_cannot_be_read_is_refused_before_anything_runs(tmp_path):
+    (tmp_path / "r.csv").write_bytes("Müller".encode("latin-1"))
+    for name in ("r.csv", "none.csv"):
+        with pytest.raises(SystemExit, match="cannot be read"):
+            grade._roster(tmp_path / name)
+
+
+def test_how_the_exercises_went(set1):
+    rows = list(csv.DictReader(io.StringIO(gradebooks.by_exercise(set1, RESULTS))))
+    assert [rows[0][name] for name in ("exercise", "right", "wrong", "no answer", "most often")] == ["01.1", "0", "1", "0", "not yet, too large (1)"] and rows[1]["right"] == "1"
+    assert gradebooks.notes(set1, RESULTS) == ["look at 4711: was stopped after 6 seconds; code cell 2, 01.3: KeyError", "fewer than half are right in 01.1: 0 of 1"]
 
 
 def test_a_half_written_result_is_made_again(tmp_path):

@@ -39,6 +39,13 @@ def test_student_notebook_holds_no_solution(one):
         assert lines and not any(line in code for line in lines), exercise.id
 
 
+def test_student_notebook_says_what_to_read_install_and_hand_in():
+    text = notebooks.text(course.student(SETS["set1"]))
+    for part in ("## Chapter 1 · Claims: what can be checked?", "siliconomics @ git+https://github.com", "restart the kernel", "Hand in this file"):
+        assert part in text
+    assert "Hand in" not in notebooks.text(course.instructor(SETS["set1"]))
+
+
 @pytest.mark.parametrize("one", SETS.values(), ids=list(SETS))
 def test_notebooks_are_the_same_on_every_build_and_plain(one):
     for make in (course.student, course.instructor, course.otter_master):
@@ -54,9 +61,13 @@ def test_sets_span_the_book_and_a_course():
 
 def test_a_set_cannot_name_what_is_not_there(tmp_path, monkeypatch):
     (tmp_path / "book" / "course").mkdir(parents=True)
+    (tmp_path / "_config.yml").write_text("repository: {url: u, branch: b}")
     (tmp_path / course.SETS).write_text('points: {easy: 1}\nsets: [{id: a, title: A, week_of_6: 1, week_of_12: 1, exercises: ["07.99"]}]')
     monkeypatch.setattr(course, "exercises", lambda root: EXERCISES)
     with pytest.raises(ValueError, match="07.99"):
+        course.problem_sets(tmp_path)
+    (tmp_path / course.SETS).write_text('points: {easy: 1}\nsets: [{id: a, title: A, week_of_6: 1, week_of_12: 1, exercises: ["07.1"], free: ["07.2"]}]')
+    with pytest.raises(ValueError, match="07.2"):
         course.problem_sets(tmp_path)
 
 

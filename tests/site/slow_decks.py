@@ -6,6 +6,7 @@ from sitebook import ROOT
 
 PARTS = decks.parts(ROOT)
 DRAWN = "() => [...document.querySelectorAll('.deck-chart')].every(figure => figure.dataset.drawn)"
+SENTENCES = r"() => [...MathJax.startup.document.math].map(item => item.math).filter(tex => /[a-z]{3,} [a-z]{3,}/.test(tex.replace(/\\\w+\{[^}]*\}/g, '')))"
 SIZE = "() => [Reveal.getCurrentSlide().scrollHeight, Reveal.getCurrentSlide().scrollWidth, Reveal.getCurrentSlide().innerText.trim().length]"
 
 
@@ -36,4 +37,4 @@ def test_deck(folder, page, number):
         assert height <= 740 and width <= 1140 and letters > 0, page.evaluate("Reveal.getCurrentSlide().innerText")
         page.keyboard.press("Space")
     text = page.locator(".slides").inner_text()
-    assert said == foreign == [] and "{cite}" not in text and "](" not in text
+    assert said == foreign == [] and "{cite}" not in text and "](" not in text and page.evaluate(SENTENCES) == []
