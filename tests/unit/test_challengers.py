@@ -78,7 +78,7 @@ def test_announced_chips_are_marked_in_the_data():
         facts = si.chip_facts(name).set_index("field").confidence
         assert (facts[[f for f in facts.index if f.startswith("peak")] + ["bandwidth"]] == "unconfirmed").all()
     sold = si.chip_facts().query("field == 'bandwidth' and confidence == 'unconfirmed'").chip
-    assert set(sold) == {"Rubin (per GPU)", "MI455X", "Graphcore Bow", "H200 NVL"}
+    assert set(sold) == {"Rubin (per GPU)", "MI455X", "Graphcore Bow"}
 
 
 # --- the price that a challenger may ask ----------------------------------------------------------------------------
