@@ -255,9 +255,22 @@ def _print(chromium, url: str, target: Path) -> None:
     page.goto(url, wait_until="load", timeout=120_000)
     page.evaluate(LOADED)
     raw = page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
+    headings = page.evaluate("[...document.querySelectorAll('h1, h2, h3, h4, h5, h6')].map(h => h.innerText)")
     page.close()
-    with pikepdf.open(io.BytesIO(raw)) as document:  # Chromium leaves the marks of structure uncompressed: three quarters of the file
+    with pikepdf.open(io.BytesIO(raw)) as document:
+        mend_outline(document, headings)
+        # Chromium leaves the marks of structure uncompressed, three quarters of the file.
         document.save(target, object_stream_mode=pikepdf.ObjectStreamMode.generate, deterministic_id=True)
+
+
+def mend_outline(document, headings: list[str]) -> None:
+    """Give the outline the words of `headings`: of a title on two lines Chromium loses the blank between them."""
+    whole = {"".join(title.split()): " ".join(title.split()) for title in headings}
+    with document.open_outline() as outline:
+        waiting = list(outline.root)
+        for item in waiting:
+            item.title = whole.get("".join(item.title.split()), item.title)
+            waiting += item.children
 
 
 def starts(pdf_file: Path, pages: list[Page]) -> dict[str, int]:

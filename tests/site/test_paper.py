@@ -41,6 +41,17 @@ def test_contents_name_the_page_on_which_a_chapter_begins(printed, pages):
         assert document.Root.Lang == "en" and document.Root.MarkInfo.Marked
 
 
+def test_a_title_on_two_lines_keeps_its_blank_in_the_outline():
+    with pikepdf.new() as document:
+        document.add_blank_page()
+        with document.open_outline() as outline:
+            outline.root.append(pikepdf.OutlineItem("which resource limits akernel?", 0))
+            outline.root[0].children.append(pikepdf.OutlineItem("a token", 0))
+        paper.mend_outline(document, ["which resource limits a\nkernel?", "a token"])
+        with document.open_outline() as outline:
+            assert [outline.root[0].title, outline.root[0].children[0].title] == ["which resource limits a kernel?", "a token"]
+
+
 def test_links_of_the_pdf_have_a_target(printed, pages):
     paper.one_document(pages)
     sheet = BeautifulSoup(paper.paper_html(ROOT, pages, {}), "html.parser")
