@@ -146,9 +146,9 @@ def light(site: Path) -> dict[str, str]:
 
 def state(spec: dict) -> str:
     """What the chart's sliders and menus stand on when it opens."""
-    set_to = [f"{param['bind'].get('name', param['name']).strip()} {param['value']}" for param in spec.get("params", [])
+    set_to = [f"{param['bind'].get('name', param['name']).strip()}: {param['value']}" for param in spec.get("params", [])
               if isinstance(param.get("bind"), dict) and "value" in param and isinstance(param["value"], (int, float, str))]
-    return f"drawn for {', '.join(set_to)}" if set_to else ""
+    return f"drawn for {'; '.join(set_to)}" if set_to else ""
 
 
 def _element(name: str, text: str, attributes: dict) -> Tag:

@@ -72,7 +72,7 @@ def test_charts_are_numbered_drawings_that_tell_their_state(pages):
     figures = wafers.select("figure.chart")
     captions = [figure.figcaption.get_text() for figure in figures]
     assert [caption.split(". ")[0] for caption in captions] == [f"Figure 13.{n}" for n in range(1, len(figures) + 1)] and len(figures) > 3
-    assert "rawn for width, mm 26, height, mm 31" in captions[0]
+    assert "rawn for width, mm: 26; height, mm: 31" in captions[0]
     assert all(figure.svg.select("path") and len(figure.svg["aria-label"]) > 40 for figure in figures)
     ids = [marked["id"] for marked in wafers.select("[id]")]
     assert len(ids) == len(set(ids))
