@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -183,6 +184,9 @@ def main(root: Path, words: tuple[str, ...]) -> int:
     parser.add_argument("--wall", type=float, default=sandbox.Limits.wall_seconds, help="seconds for a submission (default %(default)g); a cell gets a quarter, and 30 at least")
     parser.add_argument("--trusted", action="store_true", help="run the notebooks without a sandbox, when all of them are your own")
     asked = parser.parse_args(words)
+    if sys.platform == "win32":
+        print("the grader needs Linux, or macOS with --trusted; on Windows, run it in WSL")
+        return 1
     if not asked.trusted and not sandbox.ensure():
         print(sandbox.HINT)
         return 1

@@ -356,3 +356,9 @@ def test_collect_takes_plain_files_only(tmp_path, capsys):
     os.link(other, tmp_path / "jupyter-copycat" / "siliconomics-course" / "set1.ipynb")
     assert tasks.collect(Path(), "set1", f"{tmp_path}/jupyter-*", str(tmp_path / "out")) == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["ana.ipynb"] and "1 of 5 users" in capsys.readouterr().out
+
+
+def test_on_windows_the_grader_says_where_it_runs(monkeypatch, capsys):
+    monkeypatch.setattr(grade.sys, "platform", "win32")
+    assert grade.main(Path(), ("set1", "in")) == 1
+    assert "WSL" in capsys.readouterr().out
