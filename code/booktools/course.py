@@ -184,7 +184,7 @@ def _whole(node: ast.AST) -> bool:
 def problem_sets(root: Path) -> dict[str, ProblemSet]:
     """The sets of sets.yml; an exercise that no chapter has, or that two sets claim, is an error."""
     text = yaml.safe_load((root / SETS).read_text(encoding="utf-8"))
-    have, package, found, seen = exercises(root), _requirements(root).splitlines()[-1], {}, set()
+    have, package, found, seen = exercises(root), _package(root), {}, set()
     for entry in text["sets"]:
         ids = [str(id) for id in entry["exercises"]]
         if wrong := [id for id in ids if id not in have or id in seen]:
@@ -196,6 +196,12 @@ def problem_sets(root: Path) -> dict[str, ProblemSet]:
         found[entry["id"]] = ProblemSet(entry["id"], entry["title"], entry["week_of_6"], entry["week_of_12"],
                                         tuple(have[id] for id in ids), text["points"], package, free)
     return found
+
+
+def _package(root: Path) -> str:
+    """What pip installs to run a set; the address of the book stands once, in _config.yml."""
+    repository = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    return f"siliconomics @ git+{repository['url']}@{repository['branch']}"
 
 
 def problem_set(root: Path, id: str) -> ProblemSet:
@@ -327,27 +333,10 @@ def write_hub(root: Path) -> None:
 
 # --- otter -----------------------------------------------------------------------------------------------------------
 
-REQUIREMENTS = """numpy>=2.0
-numba>=0.65
-pandas>=2.2
-xarray>=2024.9
-scipy>=1.13
-networkx>=3.3
-tqdm>=4.66
-siliconomics @ git+{repository}@{branch}
-"""
-
-
-def _requirements(root: Path) -> str:
-    """What the machine that runs the archive installs; the address of the book stands once, in _config.yml."""
-    repository = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
-    return REQUIREMENTS.format(repository=repository["url"], branch=repository["branch"])
-
-
 def assign(root: Path, python: Path) -> int:
     """Run `otter assign` on each set: a student notebook and an autograder archive, into _build/course/bundles/SET."""
     sources = root / BUILT / "otter"
-    (sources / "requirements.txt").write_text(_requirements(root), encoding="utf-8")
+    (sources / "requirements.txt").write_text(_package(root) + "\n", encoding="utf-8")
     for path in sorted(sources.glob("*.ipynb")):
         out = root / BUILT / "bundles" / path.stem
         shutil.rmtree(out, ignore_errors=True)  # an archive carries the time in its name: no old one stays

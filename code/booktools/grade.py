@@ -61,7 +61,7 @@ def mark(one: course.ProblemSet, outcome: sandbox.Outcome) -> tuple[Mark, ...]:
 def _mark(one: course.ProblemSet, exercise: course.Exercise, given: float | str | None) -> Mark:
     id, points = exercise.id, one.points(exercise)
     earned, said = (points, f"{id}: everybody gets the points") if id in one.free else _judge(id, points, given)
-    return Mark(id, points, earned, said, given, exercises._unveiled(id, exercises.stored()[id]))
+    return Mark(id, points, earned, said, given, exercises._right(id))
 
 
 def _judge(id: str, points: int, given: float | str | None) -> tuple[int, str]:

@@ -388,7 +388,7 @@ def course(root: Path, *options: str) -> int:
     python = venv_python(_side_environment(root, "course"))  # apart from .venv: otter brings ipywidgets and a web client
     code = decks.write(root, python) if "--decks" in options else 0
     code = code or (coursework.assign(root, python) if "--bundles" in options else 0)
-    say(f"decks and archives stand there, too: {root / coursework.BUILT}" if code == 0 else "the course is not complete: see the message above")
+    say(f"all of it stands in {root / coursework.BUILT}" if code == 0 else "the course is not complete: see the message above")
     return code
 
 

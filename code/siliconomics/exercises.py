@@ -68,6 +68,10 @@ def stored() -> dict[str, str]:
     return json.loads(STORED.read_text(encoding="utf-8"))
 
 
+def _right(id: str) -> float:
+    return _unveiled(id, stored()[id])
+
+
 def _slip(answer: float, right: float) -> str:
     ratio = answer / right
     if ratio <= 0:
@@ -119,4 +123,4 @@ def check(id: str, answer) -> Feedback:
         return Feedback(False, f"{id}: no answer yet")
     negative = isinstance(answer, (int, float, np.floating)) and -np.inf < answer < 0
     number = -1.0 if negative else scalar("answer", answer, zero=True)
-    return judge(id, number, _unveiled(id, stored()[id]))
+    return judge(id, number, _right(id))

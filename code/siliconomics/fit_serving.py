@@ -145,13 +145,15 @@ def judged(phase: str) -> tuple[tuple[dict, ...], dict[str, str]]:
     for row in (*table("measurements"), *table("single_runs")):
         if row["phase"] != phase:
             continue
-        if row["confidence"] == "unconfirmed" or row["software"].startswith(OUTSIDE):
-            refused[row["id"]] = "unconfirmed" if row["confidence"] == "unconfirmed" else "outside the model: TPUs of 2022"
-            continue
-        try:
-            done.append({**row, "predicted": pass_seconds(normal(row)), "seconds": _seconds(row)})
-        except BadValue as why:
-            refused[row["id"]] = str(why)
+        if row["confidence"] == "unconfirmed":
+            refused[row["id"]] = "unconfirmed"
+        elif row["software"].startswith(OUTSIDE):
+            refused[row["id"]] = "outside the model: TPUs of 2022"
+        else:
+            try:
+                done.append({**row, "predicted": pass_seconds(normal(row)), "seconds": _seconds(row)})
+            except BadValue as why:
+                refused[row["id"]] = str(why)
     return tuple(done), refused
 
 
